@@ -1,0 +1,77 @@
+package llm
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrBudget is what a [BudgetError] is: a ceiling would have been passed.
+var ErrBudget = errors.New("budget reached")
+
+// BudgetError says which ceiling a call would have passed. The call was not made.
+type BudgetError struct {
+	What              string // calls, tokens, dollars
+	Limit, Spent, Ask int64  // dollars in nano-dollars
+}
+
+// Error implements error.
+func (e *BudgetError) Error() string {
+	if e.What == "dollars" {
+		return fmt.Sprintf("budget reached: %.6f of %.6f dollars spent or reserved, the next call may need %.6f", float64(e.Spent)/1e9, float64(e.Limit)/1e9, float64(e.Ask)/1e9)
+	}
+	return fmt.Sprintf("budget reached: %d of %d %s spent or reserved, the next call may need %d", e.Spent, e.Limit, e.What, e.Ask)
+}
+
+// Is makes errors.Is(err, ErrBudget) true.
+func (e *BudgetError) Is(target error) bool { return target == ErrBudget }
+
+// UnsupportedError says that a model lacks an ability that an operation needs.
+type UnsupportedError struct {
+	Model   ID
+	Ability Ability
+}
+
+// Error implements error.
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("model %s lacks the ability %q", e.Model, e.Ability)
+}
+
+// ContextLengthError says that a request does not fit the model's context.
+type ContextLengthError struct {
+	Tokens, Context int
+}
+
+// Error implements error.
+func (e *ContextLengthError) Error() string {
+	return fmt.Sprintf("the prompt has %d tokens, but the model's context length is %d tokens: shorten the question", e.Tokens, e.Context)
+}
+
+// APIError is a provider's refusal or failure, without keys.
+type APIError struct {
+	Provider   string
+	Status     int    // HTTP status; 0 if there was no response
+	Type, Code string // the provider's own
+	Message    string
+	RetryAfter time.Duration
+	Temporary  bool // worth another try
+	Err        error
+}
+
+// Error implements error.
+func (e *APIError) Error() string {
+	s := e.Provider
+	if e.Status != 0 {
+		s += fmt.Sprintf(": status %d", e.Status)
+	}
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *APIError) Unwrap() error { return e.Err }

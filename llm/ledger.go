@@ -1,0 +1,139 @@
+package llm
+
+import (
+	"context"
+	"maps"
+	"sync"
+)
+
+// Spend is what something cost. A call is one generated or scored choice,
+// however the provider batches them, so that figures compare across providers.
+type Spend struct {
+	Calls            int64
+	PromptTokens     int64
+	CompletionTokens int64
+	NanoUSD          int64
+	Unpriced         int64 // calls whose price is not known
+	CachedCalls      int64 // choices served from a cache, which cost nothing
+}
+
+// Tokens is the sum of prompt and completion tokens.
+func (s Spend) Tokens() int64 { return s.PromptTokens + s.CompletionTokens }
+
+// USD gives the cost in dollars; ok is false where a call had no known price.
+func (s Spend) USD() (usd float64, ok bool) { return float64(s.NanoUSD) / 1e9, s.Unpriced == 0 }
+
+// Plus adds two spends.
+func (s Spend) Plus(o Spend) Spend {
+	s.Calls += o.Calls
+	s.PromptTokens += o.PromptTokens
+	s.CompletionTokens += o.CompletionTokens
+	s.NanoUSD += o.NanoUSD
+	s.Unpriced += o.Unpriced
+	s.CachedCalls += o.CachedCalls
+	return s
+}
+
+// Limits are ceilings; zero means none.
+type Limits struct {
+	Calls   int64
+	Tokens  int64
+	NanoUSD int64
+}
+
+// Ledger counts spend against ceilings that hold under concurrency: a call
+// first reserves the most it can cost, then settles for what it did cost.
+type Ledger struct {
+	limits Limits
+
+	mu       sync.Mutex
+	spent    Spend
+	reserved Spend
+	roles    map[string]Spend
+}
+
+// NewLedger opens an account.
+func NewLedger(l Limits) *Ledger { return &Ledger{limits: l, roles: map[string]Spend{}} }
+
+// Limits gives the ceilings.
+func (l *Ledger) Limits() Limits { return l.limits }
+
+// Spent gives what has been settled.
+func (l *Ledger) Spent() Spend {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.spent
+}
+
+// ByRole gives the settled spend of each role.
+func (l *Ledger) ByRole() map[string]Spend {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.roles)
+}
+
+// Left gives how much of each ceiling is neither spent nor reserved; -1 where
+// there is no ceiling.
+func (l *Ledger) Left() Limits {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	used := l.spent.Plus(l.reserved)
+	left := func(limit, used int64) int64 {
+		if limit == 0 {
+			return -1
+		}
+		return max(0, limit-used)
+	}
+	return Limits{left(l.limits.Calls, used.Calls), left(l.limits.Tokens, used.Tokens()), left(l.limits.NanoUSD, used.NanoUSD)}
+}
+
+// Reserve sets the most that a call can cost aside, or returns a [BudgetError].
+// The returned function settles for the actual spend; it is called exactly once.
+func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	used := l.spent.Plus(l.reserved)
+	for _, c := range []struct {
+		what             string
+		limit, used, ask int64
+	}{
+		{"calls", l.limits.Calls, used.Calls, most.Calls},
+		{"tokens", l.limits.Tokens, used.Tokens(), most.Tokens()},
+		{"dollars", l.limits.NanoUSD, used.NanoUSD, most.NanoUSD},
+	} {
+		if c.limit > 0 && c.used+c.ask > c.limit {
+			return nil, &BudgetError{What: c.what, Limit: c.limit, Spent: c.used, Ask: c.ask}
+		}
+	}
+	l.reserved = l.reserved.Plus(most)
+	return func(actual Spend) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.reserved = l.reserved.Plus(Spend{-most.Calls, -most.PromptTokens, -most.CompletionTokens, -most.NanoUSD, -most.Unpriced, -most.CachedCalls})
+		l.spent = l.spent.Plus(actual)
+		l.roles[role] = l.roles[role].Plus(actual)
+	}, nil
+}
+
+// CountCached notes choices that a cache served.
+func (l *Ledger) CountCached(n int, role string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := Spend{CachedCalls: int64(n)}
+	l.spent = l.spent.Plus(s)
+	l.roles[role] = l.roles[role].Plus(s)
+}
+
+type ledgerKey struct{}
+
+// WithLedger makes calls under the context pay from the ledger; the middleware
+// [Metered] is where they do.
+func WithLedger(ctx context.Context, l *Ledger) context.Context {
+	return context.WithValue(ctx, ledgerKey{}, l)
+}
+
+// LedgerFrom gives the context's ledger, or nil.
+func LedgerFrom(ctx context.Context) *Ledger {
+	l, _ := ctx.Value(ledgerKey{}).(*Ledger)
+	return l
+}

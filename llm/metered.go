@@ -1,0 +1,86 @@
+package llm
+
+import (
+	"context"
+	"errors"
+)
+
+// Price is what a model charges, in nano-dollars a token.
+type Price struct {
+	Input, Output int64
+}
+
+// defaultMaxTokens bounds what a call without a limit of its own may reserve.
+const defaultMaxTokens = 1024
+
+// Metered charges every call to the context's ledger ([WithLedger]). It stands
+// directly around the provider, below retry and cache, so that each try is paid
+// for and a cached choice is not. A nil price means unknown.
+//
+// What is reserved is an upper bound: one token a byte of prompt, since the
+// provider's tokenizer may not be known, and max_tokens a choice. Under a
+// ceiling a call without max_tokens is given one, so that the bound holds.
+func Metered(m Model, price *Price) Model { return &metered{m, price} }
+
+type metered struct {
+	Model
+	price *Price
+}
+
+func (m *metered) Do(ctx context.Context, op Op) (*Result, error) {
+	ledger := LedgerFrom(ctx)
+	if ledger == nil {
+		return m.Model.Do(ctx, op)
+	}
+	n := int64(op.N())
+	if limits := ledger.Limits(); op.Kind == Generate && op.Request.MaxTokens == 0 && limits != (Limits{}) {
+		op.Request.MaxTokens = defaultMaxTokens
+	}
+	most := Spend{Calls: n, PromptTokens: int64(promptBytes(op)), CompletionTokens: n * int64(op.Request.MaxTokens)}
+	m.charge(&most)
+	settle, err := ledger.Reserve(most, op.Role)
+	if err != nil {
+		return nil, err
+	}
+	res, err := m.Model.Do(ctx, op)
+	actual := Spend{}
+	switch {
+	case res != nil:
+		actual = Spend{Calls: int64(len(res.Choices)), PromptTokens: res.Usage.PromptTokens, CompletionTokens: res.Usage.CompletionTokens}
+		if res.Usage.Priced {
+			actual.NanoUSD = res.Usage.NanoUSD
+		} else {
+			m.charge(&actual)
+		}
+	case neverSent(err):
+	default:
+		// A failed call may have been worked on and billed: count the call.
+		actual.Calls = n
+		m.charge(&actual)
+	}
+	settle(actual)
+	return res, err
+}
+
+func (m *metered) charge(s *Spend) {
+	if m.price == nil {
+		s.Unpriced = s.Calls
+		return
+	}
+	s.NanoUSD = s.PromptTokens*m.price.Input + s.CompletionTokens*m.price.Output
+}
+
+func promptBytes(op Op) int {
+	n := len(op.Request.Prompt) + len(op.Continuation)
+	for _, m := range op.Request.Messages {
+		n += max(len(m.Text), len(m.Raw)) + 8 // the template's own tokens
+	}
+	return n
+}
+
+// neverSent tells errors that come before anything was asked of the provider.
+func neverSent(err error) bool {
+	var unsupported *UnsupportedError
+	var tooLong *ContextLengthError
+	return errors.As(err, &unsupported) || errors.As(err, &tooLong)
+}
