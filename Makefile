@@ -1,0 +1,70 @@
+# What to do with this repository; `make` prints the list. The continuous integration runs these same targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+GOLANGCI_VERSION := v2.15.0
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gnothi/tools
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+FUZZTIME ?= 10s
+BENCH ?= .
+PACKAGES ?= ./...
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build everything without a C compiler
+	CGO_ENABLED=0 $(GO) build ./...
+
+.PHONY: model
+model: ## Fetch the default model, once; the tests that need it are skipped without it
+	$(GO) run ./cmd/gnothi model pull smollm2-135m
+
+.PHONY: test
+test: ## Run the tests
+	$(GO) test $(PACKAGES)
+
+.PHONY: race
+race: ## Run the tests of everything that shares memory under the race detector (needs a C compiler)
+	$(GO) test -race -short $$($(GO) list $(PACKAGES) | grep -v '/engine/internal/kernel')
+
+.PHONY: noasm
+noasm: ## Run the engine's tests with the Go twins of the assembly
+	$(GO) test -short -tags noasm ./engine/...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Check formatting, go vet and the linters
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); test -z "$$unformatted" || { echo "gofmt -w: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GOLANGCI) run
+
+$(GOLANGCI):
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+.PHONY: bench
+bench: ## Run the benchmarks; BENCH=pattern PACKAGES=./engine/... narrow them
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME
+	@git grep -oE '^func Fuzz[A-Za-z0-9_]+' -- '*_test.go' | while IFS=: read -r file target; do \
+		echo "$$file $${target#func }"; \
+		$(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
+	done
+
+.PHONY: verify
+verify: noasm fuzz calibrators ## The heavier checks: Go twins, fuzzing, and committed data made again and compared
+	git diff --exit-code -- '*.json'
+
+.PHONY: calibrators
+calibrators: ## Fit the built-in calibrators again
+	$(GO) run ./cmd/gnothi calibrate --builtin
+
+.PHONY: recordings
+recordings: ## Sample the default model again for the comparisons of policies (long)
+	$(GO) run ./cmd/gnothi eval record
