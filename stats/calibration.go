@@ -1,0 +1,390 @@
+package stats
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sort"
+)
+
+// Binning says how items are put into bins by their probability. Published ECE values differ by nothing but this rule.
+type Binning int
+
+const (
+	// WidthRight: m equal bins (lo,hi], 0 in the first. The rule of lm-polygraph and uqlm, and the default here.
+	WidthRight Binning = iota
+	// WidthLeft: m equal bins [lo,hi), 1 in the last. The rule of netcal and relplot.
+	WidthLeft
+	// MassQuantile: edges are linear quantiles, a value on an edge goes below. Ties stay together, so the
+	// result does not hang on input order: the equal-mass rule to report.
+	MassQuantile
+	// MassSplit: the sorted items cut into m runs of nearly equal length. Splits ties by input order.
+	MassSplit
+	// Unique: one bin for each distinct value; m is ignored.
+	Unique
+)
+
+// Bin is one non-empty bin of a reliability diagram.
+type Bin struct {
+	Low  float64 `json:"low"` // edges for equal width, smallest and largest member otherwise
+	High float64 `json:"high"`
+	P    float64 `json:"p"` // mean probability
+	Y    float64 `json:"y"` // mean outcome
+	N    int     `json:"n"`
+
+	varP, cov float64 // within-bin sums, for the decomposition of the Brier score
+}
+
+// Gap is what the bin claims beyond what came out: positive is over-confidence.
+func (b Bin) Gap() float64 { return b.P - b.Y }
+
+// Rate is the bin's outcome with its Wilson interval, for drawing. Outcomes must be 0 or 1.
+func (b Bin) Rate(level float64) (Figure, error) {
+	return Wilson(int(math.Round(b.Y*float64(b.N))), b.N, level)
+}
+
+// Bins sorts items with probability p and outcome y (both in [0,1]) into at most m non-empty bins, lowest first.
+func Bins(p, y []float64, rule Binning, m int) ([]Bin, error) {
+	if err := checkUnit(p, y); err != nil {
+		return nil, err
+	}
+	if m < 1 && rule != Unique {
+		return nil, rangeError("number of bins", m, "at least 1")
+	}
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+
+	// Every rule assigns sorted items to non-decreasing bin numbers, so bins are runs of the sorted order.
+	var bin func(rank int) int
+	// i·(1/m) and not i/m: the edges of numpy.linspace, on which published values with p on an edge rest.
+	edge := func(i int) float64 {
+		if i == m {
+			return 1
+		}
+		return float64(i) * (1 / float64(m))
+	}
+	switch rule {
+	case WidthRight:
+		bin = func(r int) int {
+			v := p[order[r]]
+			return sort.Search(m-1, func(i int) bool { return v <= edge(i+1) })
+		}
+	case WidthLeft:
+		bin = func(r int) int {
+			v := p[order[r]]
+			return sort.Search(m-1, func(i int) bool { return v < edge(i+1) })
+		}
+	case MassQuantile:
+		sorted := take(nil, p, order)
+		edges := make([]float64, m-1)
+		for i := range edges {
+			edges[i] = quantile(sorted, edge(i+1))
+		}
+		bin = func(r int) int { return sort.SearchFloat64s(edges, sorted[r]) }
+	case MassSplit:
+		size, extra := len(p)/m, len(p)%m
+		bin = func(r int) int {
+			if r < extra*(size+1) {
+				return r / (size + 1)
+			}
+			return extra + (r-extra*(size+1))/size
+		}
+	case Unique:
+		bin = func(r int) int { return sort.Search(r, func(i int) bool { return p[order[i]] == p[order[r]] }) }
+	default:
+		return nil, rangeError("binning rule", int(rule), "one of the named ones")
+	}
+
+	var bins []Bin
+	for from := 0; from < len(order); {
+		k := bin(from)
+		to := from + 1
+		for to < len(order) && bin(to) == k {
+			to++
+		}
+		b := newBin(p, y, order[from:to])
+		if rule == WidthRight || rule == WidthLeft {
+			b.Low, b.High = edge(k), edge(k+1)
+		}
+		bins = append(bins, b)
+		from = to
+	}
+	return bins, nil
+}
+
+func newBin(p, y []float64, items []int) Bin {
+	b := Bin{Low: p[items[0]], High: p[items[len(items)-1]], N: len(items)}
+	for _, i := range items {
+		b.P += p[i]
+		b.Y += y[i]
+	}
+	b.P /= float64(b.N)
+	b.Y /= float64(b.N)
+	for _, i := range items {
+		b.varP += (p[i] - b.P) * (p[i] - b.P)
+		b.cov += (p[i] - b.P) * (y[i] - b.Y)
+	}
+	return b
+}
+
+func total(bins []Bin) (n float64) {
+	for _, b := range bins {
+		n += float64(b.N)
+	}
+	return n
+}
+
+// ECE is the expected calibration error: the mean absolute gap, weighted by bin size (Naeini et al., AAAI 2015).
+// It is biased upwards: show it beside [PerfectForecaster] and [DebiasedECE].
+func ECE(bins []Bin) float64 {
+	var s float64
+	for _, b := range bins {
+		s += float64(b.N) * math.Abs(b.Gap())
+	}
+	return s / total(bins)
+}
+
+// MCE is the largest absolute gap.
+func MCE(bins []Bin) float64 {
+	var m float64
+	for _, b := range bins {
+		m = max(m, math.Abs(b.Gap()))
+	}
+	return m
+}
+
+// RMSCE is the root of the weighted mean squared gap.
+func RMSCE(bins []Bin) float64 {
+	var s float64
+	for _, b := range bins {
+		s += float64(b.N) * b.Gap() * b.Gap()
+	}
+	return math.Sqrt(s / total(bins))
+}
+
+// ACE is the unweighted mean absolute gap over non-empty bins.
+func ACE(bins []Bin) float64 {
+	var s float64
+	for _, b := range bins {
+		s += math.Abs(b.Gap())
+	}
+	return s / float64(len(bins))
+}
+
+// DebiasedECE takes from each bin's gap the bias that sampling noise adds to its absolute value, estimated at the gap
+// itself: 2|g| − E|N(g, s²)| with s² = ȳ(1−ȳ)/n. This is the estimator of Kumar, Liang and Ma (NeurIPS 2019), who draw
+// the normals; the expectation is a folded normal's mean, so no draws are needed. It is not below 0. For a calibrated
+// forecaster about three fifths of the plug-in's bias are left, since |·| has no unbiased estimator at 0; the squared form,
+// [DebiasedRMSCE], has.
+func DebiasedECE(bins []Bin) float64 {
+	var sum float64
+	for _, b := range bins {
+		g := math.Abs(b.Gap())
+		s := math.Sqrt(b.Y * (1 - b.Y) / float64(b.N))
+		sum += float64(b.N) * (2*g - foldedNormalMean(g, s))
+	}
+	return max(0, sum/total(bins))
+}
+
+// DebiasedRMSCE is the root of the squared calibration error less the noise ȳ(1−ȳ)/(n−1) of each bin, 0 where that is
+// negative (Bröcker 2012; Ferro and Fricker 2012; Kumar et al. 2019). Its square is unbiased. Bins of one item have no
+// noise estimate and are left out; with no other bin the result is 0.
+func DebiasedRMSCE(bins []Bin) float64 {
+	var sum, n float64
+	for _, b := range bins {
+		if b.N > 1 {
+			sum += float64(b.N) * (b.Gap()*b.Gap() - b.Y*(1-b.Y)/float64(b.N-1))
+			n += float64(b.N)
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return math.Sqrt(max(0, sum/n))
+}
+
+// foldedNormalMean is E|X| for X ~ N(mu, s²), mu ≥ 0.
+func foldedNormalMean(mu, s float64) float64 {
+	if s == 0 {
+		return mu
+	}
+	z := mu / s
+	return s*math.Sqrt(2/math.Pi)*math.Exp(-z*z/2) + mu*math.Erf(z/math.Sqrt2)
+}
+
+// Brier is the mean squared error of p (Brier 1950). p and y in [0,1].
+func Brier(p, y []float64) (float64, error) {
+	if err := checkUnit(p, y); err != nil {
+		return 0, err
+	}
+	var s float64
+	for i := range p {
+		s += (p[i] - y[i]) * (p[i] - y[i])
+	}
+	return s / float64(len(p)), nil
+}
+
+// Murphy is the decomposition of the Brier score over bins (Murphy 1973; the within-bin terms: Stephenson et al. 2008).
+// With [Unique] bins both within-bin terms are 0.
+type Murphy struct {
+	Reliability         float64 `json:"reliability"` // squared gap: lower is better
+	Resolution          float64 `json:"resolution"`  // spread of the outcome over bins: higher is better
+	Uncertainty         float64 `json:"uncertainty"` // variance of the outcome: the questions' own
+	WithinBinVariance   float64 `json:"within_bin_variance"`
+	WithinBinCovariance float64 `json:"within_bin_covariance"`
+}
+
+// Brier puts the parts together again.
+func (m Murphy) Brier() float64 {
+	return m.Reliability - m.Resolution + m.Uncertainty + m.WithinBinVariance - m.WithinBinCovariance
+}
+
+// Decompose computes the parts of the Brier score of outcomes that are 0 or 1 from their bins.
+func Decompose(bins []Bin) Murphy {
+	n := total(bins)
+	var base float64
+	for _, b := range bins {
+		base += float64(b.N) * b.Y / n
+	}
+	m := Murphy{Uncertainty: base * (1 - base)}
+	for _, b := range bins {
+		w := float64(b.N) / n
+		m.Reliability += w * b.Gap() * b.Gap()
+		m.Resolution += w * (b.Y - base) * (b.Y - base)
+		m.WithinBinVariance += b.varP / n
+		m.WithinBinCovariance += 2 * b.cov / n
+	}
+	return m
+}
+
+// Clip is how far from 0 and 1 the logarithmic figures keep a probability, unless told: a certain wrong answer costs
+// 13.8 nats and not infinity.
+const Clip = 1e-6
+
+// LogLoss is the mean of −y ln p − (1−y) ln(1−p) in nats, p clipped to [eps, 1−eps]. eps in [0, ½); with eps 0 a certain
+// miss is an error.
+func LogLoss(p, y []float64, eps float64) (float64, error) {
+	losses, err := logLosses(p, y, eps)
+	if err != nil {
+		return 0, err
+	}
+	return mean(losses), nil
+}
+
+func logLosses(p, y []float64, eps float64) ([]float64, error) {
+	if err := checkUnit(p, y); err != nil {
+		return nil, err
+	}
+	if !(eps >= 0 && eps < 0.5) {
+		return nil, rangeError("clip", eps, "[0, 0.5)")
+	}
+	out := make([]float64, len(p))
+	for i := range p {
+		q := min(max(p[i], eps), 1-eps)
+		out[i] = crossEntropy(q, y[i])
+		if math.IsInf(out[i], 0) {
+			return nil, fmt.Errorf("stats: log loss of item %d: certain and wrong: %w", i, ErrNotFinite)
+		}
+	}
+	return out, nil
+}
+
+// crossEntropy gives 0·ln 0 its limit 0.
+func crossEntropy(p, y float64) (h float64) {
+	if y > 0 {
+		h -= y * math.Log(p)
+	}
+	if y < 1 {
+		h -= (1 - y) * math.Log1p(-p)
+	}
+	return h
+}
+
+// BaseRates is the forecast of one who knows only how often answers are right: for each item the mean outcome of its
+// group, or of all items when group is nil. Taken from the items it is scored on, it is a stronger opponent than any
+// forecaster of that kind could be beforehand.
+func BaseRates(y []float64, group []int) ([]float64, error) {
+	if err := checkUnit(y); err != nil {
+		return nil, err
+	}
+	if err := checkLabels(group, len(y)); err != nil {
+		return nil, err
+	}
+	if group == nil {
+		group = make([]int, len(y))
+	}
+	out := make([]float64, len(y))
+	for _, items := range members(group) {
+		var s float64
+		for _, i := range items {
+			s += y[i]
+		}
+		for _, i := range items {
+			out[i] = s / float64(len(items))
+		}
+	}
+	return out, nil
+}
+
+// LogLossSkill is 1 − loss(p)/loss(base): the share of the base forecast's log loss that p removes. 1 is perfect, 0 is no
+// better than base, negative is worse. p is clipped by [Clip]; base is taken as it is.
+func LogLossSkill(p, base, y []float64) (float64, error) {
+	a, err := LogLoss(p, y, Clip)
+	if err != nil {
+		return 0, err
+	}
+	b, err := LogLoss(base, y, 0)
+	if err != nil {
+		return 0, fmt.Errorf("base forecast: %w", err)
+	}
+	if b == 0 {
+		return 0, fmt.Errorf("stats: log-loss skill: the base forecast is already perfect: %w", ErrOneClass)
+	}
+	return 1 - a/b, nil
+}
+
+// SkillOver is the log-loss skill of p over the base rates of the groups (nil: over the overall rate), with a bootstrap
+// interval in which those rates are found anew in every resample.
+func SkillOver(boot Bootstrap, rng *rand.Rand, p, y []float64, group []int) (Figure, error) {
+	if err := checkUnit(p, y); err != nil {
+		return Figure{}, err
+	}
+	if err := checkLabels(group, len(y)); err != nil {
+		return Figure{}, err
+	}
+	if group == nil {
+		group = make([]int, len(y))
+	}
+	group = Groups(group)
+	groups := slices.Max(group) + 1
+	loss, err := logLosses(p, y, Clip)
+	if err != nil {
+		return Figure{}, err
+	}
+	count, right := make([]float64, groups), make([]float64, groups)
+	return boot.Figure(rng, len(y), func(idx []int) (float64, error) {
+		clear(count)
+		clear(right)
+		var own, base float64
+		for _, i := range idx {
+			own += loss[i]
+			count[group[i]]++
+			right[group[i]] += y[i]
+		}
+		for g, n := range count {
+			if n > 0 {
+				r := right[g] / n
+				base += n * crossEntropy(r, r)
+			}
+		}
+		if base == 0 {
+			return 0, fmt.Errorf("stats: log-loss skill: every group is all right or all wrong: %w", ErrOneClass)
+		}
+		return 1 - own/base, nil
+	})
+}

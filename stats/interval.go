@@ -1,0 +1,338 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+func checkLevel(level float64) error {
+	if !(level > 0 && level < 1) {
+		return rangeError("confidence level", level, "(0,1)")
+	}
+	return nil
+}
+
+func methodf(name string, level float64) string { return fmt.Sprintf("%s, %g %%", name, 100*level) }
+
+// Wilson is the score interval of k successes in n trials (Wilson 1927). It never leaves [0,1] and never has length 0.
+func Wilson(k, n int, level float64) (Figure, error) {
+	if n < 1 {
+		return Figure{}, fmt.Errorf("stats: Wilson interval: %w", ErrEmpty)
+	}
+	if k < 0 || k > n {
+		return Figure{}, rangeError("successes", k, fmt.Sprintf("0 to %d", n))
+	}
+	if err := checkLevel(level); err != nil {
+		return Figure{}, err
+	}
+	z := normalQuantile(level)
+	N, rate := float64(n), float64(k)/float64(n)
+	centre := (rate + z*z/(2*N)) / (1 + z*z/N)
+	half := z / (1 + z*z/N) * math.Sqrt(rate*(1-rate)/N+z*z/(4*N*N))
+	f := Figure{Value: rate, Low: max(0, centre-half), High: min(1, centre+half), N: n, Method: methodf("Wilson", level)}
+	// Exactly, not up to rounding.
+	if k == 0 {
+		f.Low = 0
+	}
+	if k == n {
+		f.High = 1
+	}
+	return f, nil
+}
+
+// Mean is the mean of x with a t interval whose standard error allows for items of one cluster being alike (Miller 2024,
+// equation 4, times √(G/(G−1)) for G clusters, G − 1 degrees of freedom). cluster nil: every item for itself, which is
+// the ordinary interval.
+func Mean(x []float64, cluster []int, level float64) (Figure, error) {
+	m, se, df, err := clusterMean(x, cluster)
+	if err != nil {
+		return Figure{}, err
+	}
+	if err := checkLevel(level); err != nil {
+		return Figure{}, err
+	}
+	method := methodf("t interval", level)
+	if cluster != nil {
+		method = methodf(fmt.Sprintf("t interval over %d clusters", df+1), level)
+	}
+	if df < 1 {
+		return pointOnly(m, len(x), method, "an interval needs two items or clusters"), nil
+	}
+	half := studentQuantile(level, df) * se
+	return Figure{Value: m, Low: m - half, High: m + half, N: len(x), Method: method}, nil
+}
+
+// clusterMean returns the mean, its cluster-robust standard error and the degrees of freedom.
+func clusterMean(x []float64, cluster []int) (m, se float64, df int, err error) {
+	if err := checkFinite(x); err != nil {
+		return 0, 0, 0, err
+	}
+	if err := checkLabels(cluster, len(x)); err != nil {
+		return 0, 0, 0, err
+	}
+	m = mean(x)
+	var sum float64
+	groups := len(x)
+	if cluster == nil {
+		for _, v := range x {
+			sum += (v - m) * (v - m)
+		}
+	} else {
+		all := members(cluster)
+		groups = len(all)
+		for _, items := range all {
+			var s float64
+			for _, i := range items {
+				s += x[i] - m
+			}
+			sum += s * s
+		}
+	}
+	df = groups - 1
+	if df > 0 {
+		se = math.Sqrt(sum*float64(groups)/float64(df)) / float64(len(x))
+	}
+	return m, se, df, nil
+}
+
+func studentQuantile(level float64, df int) float64 {
+	return distuv.StudentsT{Sigma: 1, Nu: float64(df)}.Quantile((1 + level) / 2)
+}
+
+// IntervalKind says how bootstrap resamples become an interval.
+type IntervalKind int
+
+const (
+	// Percentile takes the quantiles of the resampled values.
+	Percentile IntervalKind = iota
+	// Basic mirrors them at the value (2v − q): for figures that resampling pushes one way, like ECE.
+	Basic
+	// BCa corrects for bias and skewness (Efron 1987); it costs one more evaluation for every item or cluster.
+	BCa
+)
+
+// Bootstrap resamples items, or whole clusters when they are given. The zero value is 2,000 resamples and a 95 %
+// percentile interval over items.
+type Bootstrap struct {
+	Resamples int
+	Level     float64
+	Kind      IntervalKind
+	Cluster   []int // cluster of each item; nil: items are independent
+}
+
+// Figure computes stat on all n items and on resamples of them. stat gets indices with repetition; their order means
+// nothing, and idx is reused. Resamples where stat is undefined are left out; if they are more than a tenth, the figure has
+// its value but no interval.
+func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, error)) (Figure, error) {
+	if n < 1 {
+		return Figure{}, fmt.Errorf("stats: bootstrap: %w", ErrEmpty)
+	}
+	if err := checkLabels(b.Cluster, n); err != nil {
+		return Figure{}, err
+	}
+	if b.Resamples == 0 {
+		b.Resamples = 2000
+	}
+	if b.Level == 0 {
+		b.Level = 0.95
+	}
+	if err := checkLevel(b.Level); err != nil {
+		return Figure{}, err
+	}
+	if b.Resamples < 20 {
+		return Figure{}, rangeError("resamples", b.Resamples, "at least 20")
+	}
+	if b.Kind < Percentile || b.Kind > BCa {
+		return Figure{}, rangeError("interval kind", int(b.Kind), "Percentile, Basic or BCa")
+	}
+
+	idx := make([]int, n)
+	for i := range idx {
+		idx[i] = i
+	}
+	value, err := stat(idx)
+	if err != nil {
+		return Figure{}, err
+	}
+	units, over := unitsOf(b.Cluster, n)
+	method := methodf(fmt.Sprintf("bootstrap %s over %d %s, %d resamples", [...]string{"percentile", "basic", "BCa"}[b.Kind], units.len(), over, b.Resamples), b.Level)
+	if units.len() < 2 {
+		return pointOnly(value, n, method, "an interval needs two items or clusters"), nil
+	}
+
+	values := make([]float64, 0, b.Resamples)
+	count := make([]int32, units.len())
+	for range b.Resamples {
+		clear(count)
+		for range count {
+			count[rng.IntN(len(count))]++
+		}
+		// Ascending order keeps presorted data sorted, see Of.
+		idx = idx[:0]
+		for u, c := range count {
+			for range c {
+				idx = units.append(idx, u)
+			}
+		}
+		if v, err := stat(idx); err == nil {
+			values = append(values, v)
+		}
+	}
+	if 10*len(values) < 9*b.Resamples {
+		return pointOnly(value, n, method, fmt.Sprintf("undefined on %d of %d resamples", b.Resamples-len(values), b.Resamples)), nil
+	}
+	f := Figure{Value: value, N: n, Method: method}
+	slices.Sort(values)
+	low, high := (1-b.Level)/2, (1+b.Level)/2
+	if b.Kind == BCa {
+		if low, high, err = b.adjust(value, values, units, stat, low, high); err != nil {
+			return pointOnly(value, n, method, err.Error()), nil
+		}
+	}
+	f.Low, f.High = quantile(values, low), quantile(values, high)
+	if b.Kind == Basic {
+		f.Low, f.High = 2*value-f.High, 2*value-f.Low
+	}
+	return f, nil
+}
+
+// adjust moves the quantile levels by BCa's bias and acceleration.
+func (b Bootstrap) adjust(value float64, sorted []float64, units units, stat func([]int) (float64, error), low, high float64) (float64, float64, error) {
+	var below float64
+	for _, v := range sorted {
+		switch {
+		case v < value:
+			below++
+		case v == value:
+			below += 0.5
+		}
+	}
+	share := below / float64(len(sorted))
+	if share == 0 || share == 1 {
+		return 0, 0, fmt.Errorf("stats: BCa: all resamples lie on one side of the value: %w", ErrConstant)
+	}
+	jack := make([]float64, units.len())
+	var idx []int
+	for leave := range jack {
+		idx = idx[:0]
+		for u := range units.len() {
+			if u != leave {
+				idx = units.append(idx, u)
+			}
+		}
+		v, err := stat(idx)
+		if err != nil {
+			return 0, 0, fmt.Errorf("stats: BCa jackknife without unit %d: %w", leave, err)
+		}
+		jack[leave] = v
+	}
+	centre := mean(jack)
+	var square, cube float64
+	for _, v := range jack {
+		d := centre - v
+		square += d * d
+		cube += d * d * d
+	}
+	var accel float64
+	if square > 0 {
+		accel = cube / (6 * math.Pow(square, 1.5))
+	}
+	z0 := distuv.UnitNormal.Quantile(share)
+	move := func(q float64) float64 {
+		z := z0 + distuv.UnitNormal.Quantile(q)
+		return distuv.UnitNormal.CDF(z0 + z/(1-accel*z))
+	}
+	return move(low), move(high), nil
+}
+
+// units are what is drawn: items (nil) or the clusters' members.
+type units struct {
+	n        int
+	clusters [][]int
+}
+
+func unitsOf(cluster []int, n int) (units, string) {
+	if cluster == nil {
+		return units{n: n}, "items"
+	}
+	m := members(cluster)
+	return units{len(m), m}, "clusters"
+}
+
+func (u units) len() int { return u.n }
+
+func (u units) append(idx []int, i int) []int {
+	if u.clusters == nil {
+		return append(idx, i)
+	}
+	return append(idx, u.clusters[i]...)
+}
+
+// Of is the figure of a metric of (score, y).
+func (b Bootstrap) Of(rng *rand.Rand, metric Metric, score, y []float64) (Figure, error) {
+	if err := checkFinite(score, y); err != nil {
+		return Figure{}, err
+	}
+	if err := checkLabels(b.Cluster, len(y)); err != nil {
+		return Figure{}, err
+	}
+	// Sorted once here, resamples come out sorted and ranking metrics sort them in linear time.
+	order := descending(score)
+	score, y = take(nil, score, order), take(nil, y, order)
+	if b.Cluster != nil {
+		b.Cluster = permute(b.Cluster, order)
+	}
+	var s, t []float64
+	return b.Figure(rng, len(y), func(idx []int) (float64, error) {
+		s, t = take(s, score, idx), take(t, y, idx)
+		return metric(s, t)
+	})
+}
+
+// Difference is the figure of metric(a, y) − metric(b, y) for two scores of the same items, resampled together.
+func (b Bootstrap) Difference(rng *rand.Rand, metric Metric, a, c, y []float64) (Figure, error) {
+	if err := checkFinite(a, c, y); err != nil {
+		return Figure{}, err
+	}
+	var s, t []float64
+	return b.Figure(rng, len(y), func(idx []int) (float64, error) {
+		t = take(t, y, idx)
+		s = take(s, a, idx)
+		va, err := metric(s, t)
+		if err != nil {
+			return 0, err
+		}
+		s = take(s, c, idx)
+		vc, err := metric(s, t)
+		return va - vc, err
+	})
+}
+
+func descending(score []float64) []int {
+	order := make([]int, len(score))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case score[a] > score[b]:
+			return -1
+		case score[a] < score[b]:
+			return 1
+		}
+		return 0
+	})
+	return order
+}
+
+func permute(x, order []int) []int {
+	out := make([]int, len(order))
+	for i, o := range order {
+		out[i] = x[o]
+	}
+	return out
+}
