@@ -55,6 +55,9 @@ func (h httpSource) fetch(ctx context.Context, j *job) (string, int64, error) {
 		case errors.Is(err, errCut) && end > furthest: // as long as each connection gets further
 			furthest = end
 		default:
+			if fi, serr := os.Stat(j.path + partSuffix); serr == nil && fi.Mode().IsRegular() && fi.Size() == 0 {
+				_ = os.Remove(j.path + partSuffix) // nothing to go on with
+			}
 			return "", moved, err
 		}
 	}
@@ -100,7 +103,7 @@ func (h httpSource) once(ctx context.Context, j *job, transport http.RoundTrippe
 	timer := time.AfterFunc(j.store.Timeout, func() { cancel(errSilent) })
 	defer timer.Stop()
 	reason := func(err error) error {
-		if context.Cause(watched) == errSilent {
+		if errors.Is(context.Cause(watched), errSilent) {
 			return fmt.Errorf("no answer within %v", j.store.Timeout)
 		}
 		if e := (*url.Error)(nil); errors.As(err, &e) {
@@ -118,7 +121,7 @@ func (h httpSource) once(ctx context.Context, j *job, transport http.RoundTrippe
 	var had version
 	if at > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", at))
-		if readJSON(j.path+etagSuffix, &had); had.URL == h.String() && had.Tag != "" {
+		if err := readJSON(j.path+etagSuffix, &had); err == nil && had.URL == h.String() && had.Tag != "" {
 			req.Header.Set("If-Range", had.Tag)
 		}
 	}
@@ -178,7 +181,7 @@ func (h httpSource) once(ctx context.Context, j *job, transport http.RoundTrippe
 	moved, err = copyAll(ctx, f, body, func(done int64) { j.progress(min(at+done, size), size, h.String()) })
 	end = at + moved
 	switch {
-	case err != nil && (ctx.Err() != nil || context.Cause(watched) == errSilent || errors.As(err, new(diskError))):
+	case err != nil && (ctx.Err() != nil || errors.Is(context.Cause(watched), errSilent) || errors.As(err, new(diskError))):
 		return moved, end, reason(err)
 	case err != nil || end < size:
 		return moved, end, fmt.Errorf("%w after %d of %d bytes", errCut, end, size)

@@ -60,13 +60,18 @@ func Find(name string) (Model, error) { return find(Known(), name) }
 
 func find(known []Model, name string) (Model, error) {
 	var names []string
+	typed := strings.ToLower(name)
 	nearest, best := "", len(name)/2+1 // farther than half the name is no slip of the keyboard
 	for _, m := range known {
 		if m.Name == name {
 			return m, nil
 		}
 		names = append(names, m.Name)
-		if d := levenshtein.ComputeDistance(strings.ToLower(name), m.Name); d < best {
+		d := levenshtein.ComputeDistance(typed, m.Name)
+		if len(typed) > 2 && strings.HasPrefix(m.Name, typed) {
+			d = 1
+		}
+		if d < best {
 			nearest, best = m.Name, d
 		}
 	}

@@ -128,6 +128,7 @@ func TestFind(t *testing.T) {
 	for name, hint := range map[string]string{
 		"smolm2-135m":  `did you mean "smollm2-135m"?`,
 		"SmolLM2-135M": `did you mean "smollm2-135m"?`,
+		"smol":         `did you mean "smollm2-135m"?`,
 		"gpt-4":        "known: smollm2-135m",
 		"":             "known: smollm2-135m",
 	} {
@@ -153,23 +154,24 @@ func ExampleFind() {
 	// models: unknown model "smolm-135m": did you mean "smollm2-135m"? (a file of your own is named by its path: folder/file.gguf)
 }
 
-// The way from a name to an open file, fetching it the first time.
+// A GGUF file of one's own is known by its content.
 func ExampleStore_Resolve() {
-	ctx := context.Background()
-	store, err := Open()
+	dir, err := os.MkdirTemp("", "models")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	path, m, err := store.Resolve(ctx, "smollm2-135m")
-	if errors.Is(err, ErrMissing) {
-		var r Result
-		if r, err = store.Pull(ctx, m.Name, nil); err == nil {
-			fmt.Println("fetched from", r.Source)
-			path = r.Path
-		}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "mine.gguf")
+	if err := os.WriteFile(file, []byte("GGUF…"), 0o600); err != nil {
+		fmt.Println(err)
+		return
 	}
-	fmt.Println(path, m.SHA256, err)
+
+	store := &Store{Dir: filepath.Join(dir, "store")}
+	_, m, err := store.Resolve(context.Background(), file)
+	fmt.Println(m.Name, m.Size, m.SHA256[:8], err)
+	// Output: mine 7 e21d3ad1 <nil>
 }
 
 func TestOpenReadsTheEnvironment(t *testing.T) {

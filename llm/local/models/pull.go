@@ -127,7 +127,7 @@ func (s *Store) Pull(ctx context.Context, name string, progress Progress) (Resul
 	case !errors.Is(err, ErrMissing):
 		return Result{}, fmt.Errorf("models: pull %s: %w", name, err)
 	}
-	defer os.Remove(j.path + tempSuffix)
+	defer func() { _ = os.Remove(j.path + tempSuffix) }()
 
 	for _, src := range s.sources(m) {
 		moved, err := j.take(ctx, src)
@@ -229,8 +229,8 @@ func (j *job) admit(ctx context.Context, file string) error {
 		dir.Close()
 	}
 	j.store.prove(j.path, fi, j.model.SHA256)
-	os.Remove(j.path + partSuffix)
-	os.Remove(j.path + etagSuffix)
+	_ = os.Remove(j.path + partSuffix) // of an earlier pull, if another source has won
+	_ = os.Remove(j.path + etagSuffix)
 	return nil
 }
 

@@ -281,6 +281,11 @@ func TestBadSource(t *testing.T) {
 			if d := time.Since(start); d > 2*time.Second {
 				t.Errorf("took %v to give up", d)
 			}
+			for _, file := range names(t, s.Dir) {
+				if fi, err := os.Stat(filepath.Join(s.Dir, file)); err != nil || fi.Size() == 0 && !strings.HasSuffix(file, lockSuffix) {
+					t.Errorf("left %s, empty (%v)", file, err)
+				}
+			}
 			if _, _, err := s.Resolve(t.Context(), "tiny"); !errors.Is(err, ErrMissing) {
 				t.Errorf("after the failure: %v", err)
 			}

@@ -189,7 +189,7 @@ func (s *Store) List() ([]Entry, error) {
 		fi, err := os.Stat(e.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if part, err := os.Stat(e.Path + partSuffix); err == nil {
+			if part, err := os.Stat(e.Path + partSuffix); err == nil && part.Size() > 0 {
 				e.State, e.Bytes = Partial, part.Size()
 			}
 		case err != nil:
@@ -380,6 +380,9 @@ func writeJSON(path string, v any) error {
 		return err
 	}
 	_, err = f.Write(append(b, '\n'))
+	if err == nil {
+		err = f.Chmod(0o644) // a store may be shared between users
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -387,7 +390,7 @@ func writeJSON(path string, v any) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		_ = os.Remove(f.Name())
 	}
 	return err
 }

@@ -30,7 +30,7 @@ func (w wheelSource) fetch(ctx context.Context, j *job) (string, int64, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o755); err != nil {
 		return "", 0, diskError{err}
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	if err := w.download(ctx, j, dir); err != nil {
 		return "", 0, err
