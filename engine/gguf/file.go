@@ -235,7 +235,7 @@ func (f *File) Float(key string) (float64, bool) {
 }
 
 // Bool returns a truth value.
-func (f *File) Bool(key string) (value, ok bool) {
+func (f *File) Bool(key string) (on, ok bool) {
 	v, ok := f.scalar(key)
 	if !ok || v.kind != kindBool {
 		return false, false

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"gnothi/engine/gguf"
 )
 
-// merges maps a pair of tokens (left<<32 | right) to what they merge into and how early (rank<<32 | token). Without
-// pointers, the map is small and the garbage collector skips it.
+// merges maps a pair of tokens (left<<32 | right) to how early they merge and into what (rank<<32 | token, ranks from 1
+// so that 0 is no merge). Without pointers the map is small, and the garbage collector skips it.
 type merges map[uint64]uint64
 
 func pair(left, right int32) uint64 { return uint64(left)<<32 | uint64(uint32(right)) }
@@ -53,8 +54,10 @@ type word struct {
 	queue      queue
 }
 
-func (w *word) reset() {
-	w.id, w.prev, w.next, w.queue = w.id[:0], w.prev[:0], w.next[:0], w.queue[:0]
+// reset empties the lists and makes room for n symbols.
+func (w *word) reset(n int) {
+	w.id, w.prev, w.next = slices.Grow(w.id[:0], n), slices.Grow(w.prev[:0], n), slices.Grow(w.next[:0], n)
+	w.queue = slices.Grow(w.queue[:0], n)
 }
 
 func (w *word) add(id int32) {
@@ -66,7 +69,7 @@ func (w *word) add(id int32) {
 
 // appendWord merges the bytes of one word, lowest rank first, leftmost among equals.
 func (t *Tokenizer) appendWord(out []int32, text string, w *word) []int32 {
-	w.reset()
+	w.reset(len(text))
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRuneInString(text[i:])
 		if r == utf8.RuneError && n == 1 && t.bytes[text[i]] == none {

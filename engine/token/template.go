@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +23,7 @@ type Turn struct {
 // Template lays out a conversation as a prompt.
 type Template struct {
 	name   string
+	sha256 string // of the Jinja source that does the same, "" if no file brings it
 	layout func(turns []Turn, addGenerationPrompt bool) []span
 }
 
@@ -33,38 +33,40 @@ type span struct {
 	control bool
 }
 
-// templates are the layouts by name.
-func templates() map[string]*Template {
-	return map[string]*Template{
-		"chatml":  {"chatml", chatML("")},
-		"smollm2": {"smollm2", chatML("You are a helpful AI assistant named SmolLM, trained by Hugging Face")},
+// templates lists the layouts.
+func templates() []Template {
+	return []Template{
+		{name: "chatml", layout: chatML("")},
+		{
+			name:   "smollm2",
+			sha256: "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788",
+			layout: chatML("You are a helpful AI assistant named SmolLM, trained by Hugging Face"),
+		},
 	}
-}
-
-// known maps the SHA-256 of a file's template to the layout that does the same.
-func known(hash string) (name string, ok bool) {
-	switch hash {
-	case "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788": // SmolLM2-Instruct
-		return "smollm2", true
-	}
-	return "", false
 }
 
 // TemplateNames lists what [TemplateByName] takes.
-func TemplateNames() []string { return slices.Sorted(maps.Keys(templates())) }
+func TemplateNames() []string {
+	var names []string
+	for _, t := range templates() {
+		names = append(names, t.name)
+	}
+	return names
+}
 
 // TemplateByName returns a template by name: "chatml" is ChatML as it stands, "smollm2" the same with SmolLM2's system
 // turn where a conversation starts without one.
 func TemplateByName(name string) (*Template, error) {
-	t, ok := templates()[name]
-	if !ok {
-		return nil, fmt.Errorf("token: no template %.80q; there are %s", name, strings.Join(TemplateNames(), ", "))
+	for _, t := range templates() {
+		if t.name == name {
+			return &t, nil
+		}
 	}
-	return t, nil
+	return nil, fmt.Errorf("token: no template %.80q; there are %s", name, strings.Join(TemplateNames(), ", "))
 }
 
 // TemplateOf returns the template that a file asks for. It runs no template code: the file's Jinja source is compared
-// with those whose layout is known here. It wraps [ErrNoTemplate] for a file without one.
+// with those whose layout is known here. A file without one gives an error that wraps [ErrNoTemplate].
 func TemplateOf(f *gguf.File) (*Template, error) {
 	const key = "tokenizer.chat_template"
 	source, ok := f.String(key)
@@ -73,12 +75,13 @@ func TemplateOf(f *gguf.File) (*Template, error) {
 	}
 	sum := sha256.Sum256([]byte(source))
 	hash := hex.EncodeToString(sum[:])
-	name, ok := known(hash)
-	if !ok {
-		return nil, fmt.Errorf("token: %s: key %q: the chat template with SHA-256 %s is not known; name the one that fits: %s",
-			f.Name(), key, hash, strings.Join(TemplateNames(), ", "))
+	for _, t := range templates() {
+		if t.sha256 == hash {
+			return &t, nil
+		}
 	}
-	return TemplateByName(name)
+	return nil, fmt.Errorf("token: %s: key %q: the chat template with SHA-256 %s is not known; name the one that fits: %s",
+		f.Name(), key, hash, strings.Join(TemplateNames(), ", "))
 }
 
 // chatML gives each turn as <|im_start|>role, newline, text<|im_end|>, newline. system is the text of the system turn

@@ -76,9 +76,14 @@ func (t *Tokenizer) readPieces(f *gguf.File) (*index, error) {
 	if n == 0 || n > math.MaxInt32 {
 		return nil, fmt.Errorf("key %q: no vocabulary", tokens)
 	}
-	kinds, ok := f.Ints(types)
-	if f.Has(types) && (!ok || len(kinds) != n) {
-		return nil, fmt.Errorf("key %q: not one number for each of the %d tokens", types, n)
+	var kinds []int64
+	if f.Has(types) {
+		if k, _ := f.Len(types); k == n { // before they are copied
+			kinds, _ = f.Ints(types)
+		}
+		if kinds == nil {
+			return nil, fmt.Errorf("key %q: not one number for each of the %d tokens", types, n)
+		}
 	}
 	t.kinds = make([]uint8, n)
 	size := 0
@@ -119,6 +124,9 @@ func (t *Tokenizer) readPieces(f *gguf.File) (*index, error) {
 		}
 		if dup != none {
 			return nil, fmt.Errorf("key %q: tokens %d and %d are the same, %.80q", tokens, dup, i, text)
+		}
+		if t.special.full() {
+			return nil, fmt.Errorf("key %q: the special tokens up to %d take more than %d bytes", tokens, i, maxTrie)
 		}
 	}
 	return ix, nil

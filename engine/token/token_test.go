@@ -245,3 +245,19 @@ func BenchmarkNew(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkEncode(b *testing.B) {
+	tok := realTokenizer(b)
+	prose := strings.Repeat("The quick brown fox doesn't jump over 13 lazy dogs; it sleeps.\n", 1<<20/63)
+	for _, c := range []struct{ name, text string }{
+		{"prose", prose}, {"a", strings.Repeat("a", 1<<20)}, {"blanks", strings.Repeat(" ", 1<<20)}, {"short", "What is the capital of France?"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(c.text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				tok.Encode(c.text, token.Options{})
+			}
+		})
+	}
+}

@@ -1,0 +1,443 @@
+package token_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gnothi/engine/gguf"
+	"gnothi/engine/token"
+)
+
+// printable writes bytes in the alphabet of byte-level vocabularies.
+func printable(s string) string {
+	var out strings.Builder
+	for _, b := range []byte(s) {
+		r := rune(b)
+		switch {
+		case b <= ' ':
+			r += 256
+		case b >= 0x7f && b <= 0xa0:
+			r += 256 + 33 - 0x7f
+		case b == 0xad:
+			r = 256 + 67
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
+}
+
+// tinyVocab is a vocabulary: <|im_start|>, <|im_end|>, <tool> (user-defined), the 256 bytes but those in without, and the
+// merges, each given as the two texts.
+type tinyVocab struct {
+	without string
+	merges  [][2]string
+	extra   []gguf.KV // replace the usual keys, or add to them; a nil value leaves the key out
+}
+
+const firstByte = 3 // id of byte 0
+
+// file returns the vocabulary as a file.
+func (v tinyVocab) file(tb testing.TB) *gguf.File {
+	tb.Helper()
+	tokens := []string{"<|im_start|>", "<|im_end|>", "<tool>"}
+	types := []int32{3, 3, 4}
+	for b := range 256 {
+		if s := string([]byte{byte(b)}); !strings.Contains(v.without, s) {
+			tokens, types = append(tokens, printable(s)), append(types, 1)
+		}
+	}
+	var merges []string
+	for _, m := range v.merges {
+		merges = append(merges, printable(m[0])+" "+printable(m[1]))
+		if both := printable(m[0] + m[1]); !slices.Contains(tokens, both) {
+			tokens, types = append(tokens, both), append(types, 1)
+		}
+	}
+	meta := []gguf.KV{
+		{Key: "tokenizer.ggml.model", Value: "gpt2"},
+		{Key: "tokenizer.ggml.pre", Value: "smollm"},
+		{Key: "tokenizer.ggml.tokens", Value: tokens},
+		{Key: "tokenizer.ggml.token_type", Value: types},
+		{Key: "tokenizer.ggml.merges", Value: merges},
+		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(0)},
+		{Key: "tokenizer.ggml.eos_token_id", Value: uint32(1)},
+	}
+	for _, kv := range v.extra {
+		meta = slices.DeleteFunc(meta, func(old gguf.KV) bool { return old.Key == kv.Key })
+		if kv.Value != nil {
+			meta = append(meta, kv)
+		}
+	}
+	var b bytes.Buffer
+	if err := gguf.Write(&b, meta, nil); err != nil {
+		tb.Fatal(err)
+	}
+	f, err := gguf.Decode("tiny.gguf", b.Bytes())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
+
+func (v tinyVocab) tokenizer(tb testing.TB) *token.Tokenizer {
+	tb.Helper()
+	tok, err := token.New(v.file(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return tok
+}
+
+// Each text gets a vocabulary in which its words merge whole, and would merge with each other if they were let.
+func TestWords(t *testing.T) {
+	for _, c := range []struct{ text, words string }{
+		{"Hello world", "Hello| world"},
+		{"it's we'll they've I'm d'd 'tis", "it|'s| we|'ll| they|'ve| I|'m| d|'d| '|tis"},
+		{"IT'S", "IT|'|S"},
+		{"a  b", "a| | b"},
+		{"a   b", "a|  | b"},
+		{"a \n b", "a| \n| b"},
+		{"a\n\nb", "a|\n|\n|b"},
+		{"a  ", "a|  "},
+		{"x 12", "x| |1|2"},
+		{"x  12", "x|  |1|2"},
+		{"x\n\n1", "x|\n\n|1"},
+		{"3.14", "3|.|1|4"},
+		{"²٣Ⅷ", "²|٣|Ⅷ"},
+		{"a_b != c", "a|_|b| !=| c"},
+		{"\u3000\u3000全", "\u3000|\u3000|全"},
+		{"e\u0301x", "e|\u0301|x"},
+		{"\xff\xfea", "\xff\xfe|a"},
+		{" \xc3 ", " \xc3| "},
+		{"'", "'"},
+		{"''s", "''|s"},
+	} {
+		v := tinyVocab{}
+		words := strings.Split(c.words, "|")
+		for _, w := range words {
+			for i := 1; i < len(w); i++ {
+				if m := [2]string{w[:i], w[i : i+1]}; !slices.Contains(v.merges, m) {
+					v.merges = append(v.merges, m)
+				}
+			}
+		}
+		for i := 1; i < len(words); i++ {
+			v.merges = append(v.merges, [2]string{words[i-1], words[i][:1]})
+		}
+		tok := v.tokenizer(t)
+		var got []string
+		for _, id := range tok.Encode(c.text, token.Options{}) {
+			got = append(got, string(tok.Piece(id)))
+		}
+		if !slices.Equal(got, words) {
+			t.Errorf("%q: words %q, want %q", c.text, got, words)
+		}
+	}
+}
+
+// The heap gives what the definition gives: merge the pair of lowest rank, the leftmost of equals, until none is left.
+func TestMergesFollowDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		v := tinyVocab{}
+		parts := []string{"a", "b", "c"}
+		for range 30 {
+			m := [2]string{parts[rng.IntN(len(parts))], parts[rng.IntN(len(parts))]}
+			if !slices.Contains(v.merges, m) {
+				v.merges = append(v.merges, m)
+				parts = append(parts, m[0]+m[1])
+			}
+		}
+		tok := v.tokenizer(t)
+		for range 50 {
+			var text strings.Builder
+			for range 1 + rng.IntN(40) {
+				text.WriteByte("abc"[rng.IntN(3)])
+			}
+			want := strings.Split(text.String(), "")
+			for {
+				best, at := len(v.merges), 0
+				for i := range len(want) - 1 {
+					if r := slices.Index(v.merges, [2]string{want[i], want[i+1]}); r >= 0 && r < best {
+						best, at = r, i
+					}
+				}
+				if best == len(v.merges) {
+					break
+				}
+				want = slices.Replace(want, at, at+2, want[at]+want[at+1])
+			}
+			var got []string
+			for _, id := range tok.Encode(text.String(), token.Options{}) {
+				got = append(got, string(tok.Piece(id)))
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%q with merges %q:\n got %q\nwant %q", text.String(), v.merges, got, want)
+			}
+		}
+	}
+}
+
+func TestMissingBytes(t *testing.T) {
+	v := tinyVocab{without: "\x04\xf1\xff", merges: [][2]string{{"a", "b"}}}
+	tok := v.tokenizer(t)
+	for _, c := range []struct{ text, want string }{
+		{"a\x04b", "ab"},                   // valid UTF-8: the byte goes,
+		{"\U00040000", "\x80\x80\x80"},     // also out of the middle of a character
+		{"a\xff", "a\uFFFD"},               // stray: visible
+		{"a\xf1b\xc3", "a\uFFFDb\xc3"},     // stray with a token: kept
+		{"\xf1\x80\x80", "\uFFFD\x80\x80"}, // a cut character
+		{strings.Repeat("\xff", 3), "\ufffd\ufffd\ufffd"},
+	} {
+		if got := tok.Decode(tok.Encode(c.text, token.Options{})); got != c.want {
+			t.Errorf("%q came back as %q, want %q", c.text, got, c.want)
+		}
+	}
+	if ids := tok.Encode("a\x04b", token.Options{}); len(ids) != 2 {
+		t.Errorf("neighbours of a missing byte have merged: %v", ids)
+	}
+}
+
+func TestSpecialTokens(t *testing.T) {
+	v := tinyVocab{extra: []gguf.KV{{Key: "tokenizer.ggml.add_bos_token", Value: true}, {Key: "tokenizer.ggml.add_eos_token", Value: true}}}
+	tok := v.tokenizer(t)
+	const text = "x<|im_end|><tool>"
+	id := func(s string) (ids []int32) {
+		for _, b := range []byte(s) {
+			ids = append(ids, firstByte+int32(b))
+		}
+		return ids
+	}
+	for _, c := range []struct {
+		o    token.Options
+		want []int32
+	}{
+		{token.Options{}, append(id("x<|im_end|>"), 2)},
+		{token.Options{ParseSpecial: true}, append(id("x"), 1, 2)},
+		{token.Options{AddSpecial: true}, slices.Concat([]int32{0}, id("x<|im_end|>"), []int32{2, 1})},
+	} {
+		if got := tok.Encode(text, c.o); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %v, want %v", c.o, got, c.want)
+		}
+	}
+	if id, ok := tok.Control("<|im_end|>"); id != 1 || !ok {
+		t.Errorf("<|im_end|> is %d, %v", id, ok)
+	}
+	for _, s := range []string{"", "<|im_end|>x", "<|im_end|", "<tool>"} {
+		if _, ok := tok.Control(s); ok {
+			t.Errorf("%q is a control token", s)
+		}
+	}
+	if tok.BOS() != 0 || tok.EOS() != 1 || !tok.AddBOS() || !tok.EOG(1) || tok.EOG(0) || tok.EOG(-1) {
+		t.Error("wrong special ids")
+	}
+	if tok.Piece(-1) != nil || tok.Piece(1<<30) != nil || tok.Decode([]int32{-7, 1 << 30, firstByte + 'a'}) != "a" {
+		t.Error("ids outside the vocabulary have a text")
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	set := func(key string, value any) []gguf.KV { return []gguf.KV{{Key: "tokenizer.ggml." + key, Value: value}} }
+	long := make([]string, 0, 1<<11)
+	for i := range 1 << 11 {
+		long = append(long, fmt.Sprintf("%d%s", i, strings.Repeat("x", 200)))
+	}
+	for _, c := range []struct {
+		name  string
+		extra []gguf.KV
+		want  string
+	}{
+		{"no model", set("model", nil), `model ""`},
+		{"SentencePiece", set("model", "llama"), `model "llama" is not supported`},
+		{"other pre-tokenizer", set("pre", "qwen2"), `"qwen2" is not supported`},
+		{"no vocabulary", set("tokens", nil), "no vocabulary"},
+		{"vocabulary of numbers", set("tokens", int32(3)), "no vocabulary"},
+		{"empty token", slices.Concat(set("tokens", []string{"a", ""}), set("token_type", nil)), "token 1 is empty"},
+		{"equal tokens", slices.Concat(set("tokens", []string{"a", "b", "a"}), set("token_type", nil)), "tokens 0 and 2 are the same"},
+		{"equal control tokens", slices.Concat(set("tokens", []string{"a", "a"}), set("token_type", []int32{3, 3})), "tokens 0 and 1 are the same"},
+		{"too few types", set("token_type", []int32{1}), "not one number for each"},
+		{"too many types", set("token_type", make([]uint8, 1<<16)), "not one number for each"},
+		{"types of text", set("token_type", []string{"x"}), "not one number for each"},
+		{"unknown type", slices.Concat(set("tokens", []string{"a"}), set("token_type", []int32{9})), "unknown type 9"},
+		{"merge of one", set("merges", []string{"ab"}), "is not two tokens"},
+		{"empty merge", set("merges", []string{""}), "is not two tokens"},
+		{"merge of a stranger", set("merges", []string{"a zz"}), "no token"},
+		{"merge without result", set("merges", []string{"a b"}), "no token"},
+		{"forged control token", slices.Concat(set("tokens", []string{"a", "b", "ab"}), set("token_type", []int32{1, 1, 3}), set("merges", []string{"a b"})), "no token"},
+		{"bos outside", set("bos_token_id", uint32(1<<20)), "bos_token_id"},
+		{"eos of text", set("eos_token_id", "x"), "eos_token_id"},
+		{"bos wanted and missing", slices.Concat(set("bos_token_id", nil), set("add_bos_token", true)), "does not say which"},
+		{"too many special tokens", slices.Concat(set("tokens", long), set("token_type", slices.Repeat([]int32{3}, len(long)))), "special tokens"},
+	} {
+		_, err := token.New(tinyVocab{extra: c.extra}.file(t))
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "tiny.gguf") {
+			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
+		}
+	}
+}
+
+// A megabyte of one word takes a megabyte's time, not its square.
+func TestLongWords(t *testing.T) {
+	v := tinyVocab{merges: [][2]string{{"a", "a"}, {"aa", "aa"}, {"aaaa", "aaaa"}, {" ", " "}, {"  ", "  "}, {"a", "b"}, {"aa", "b"}}}
+	tok := v.tokenizer(t)
+	for _, unit := range []string{"a", " ", "ab", "aab", "<", "<|im_", "'", "\xff", "é", "1", "\n"} {
+		text := strings.Repeat(unit, 1<<20/len(unit))
+		start := time.Now()
+		ids := tok.Encode(text, token.Options{ParseSpecial: true})
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("1 MB of %q took %v", unit, d)
+		}
+		if tok.Decode(ids) != text {
+			t.Errorf("1 MB of %q did not come back", unit)
+		}
+	}
+}
+
+func TestDecoder(t *testing.T) {
+	tok := tinyVocab{}.tokenizer(t)
+	for _, c := range []struct{ text, steps string }{
+		{"aé", "a||é"},
+		{"😀!", "|||😀|!"},
+		{"\xc3a", "|\uFFFDa"},
+		{"\x80a", "\uFFFD|a"},
+		{"\xe2\x82\xe2\x82\xac", "||\uFFFD\uFFFD||€"},
+		{"\xff", "\uFFFD"},
+		{"\xf0\x9f", "||\uFFFD\uFFFD"}, // the last by Flush
+	} {
+		d := token.NewDecoder(tok)
+		var got []string
+		for _, id := range tok.Encode(c.text, token.Options{}) {
+			got = append(got, d.Next(id))
+		}
+		if rest := d.Flush(); rest != "" {
+			got = append(got, rest)
+		}
+		if s := strings.Join(got, "|"); s != c.steps {
+			t.Errorf("%q: %q, want %q", c.text, s, c.steps)
+		}
+	}
+}
+
+func TestTemplateRefusals(t *testing.T) {
+	template := func(source any) *gguf.File {
+		return tinyVocab{extra: []gguf.KV{{Key: "tokenizer.chat_template", Value: source}}}.file(t)
+	}
+	if _, err := token.TemplateOf(template(nil)); err == nil || !strings.Contains(err.Error(), "no chat template") {
+		t.Errorf("no template: %v", err)
+	}
+	if _, err := token.TemplateOf(template("{{ evil }}")); err == nil || !strings.Contains(err.Error(), "is not known") || !strings.Contains(err.Error(), "chatml") {
+		t.Errorf("unknown template: %v", err)
+	}
+	if _, err := token.TemplateByName("nope"); err == nil || !strings.Contains(err.Error(), "chatml, smollm2") {
+		t.Errorf("unknown name: %v", err)
+	}
+	for _, name := range token.TemplateNames() {
+		tmpl, err := token.TemplateByName(name)
+		if err != nil || tmpl.Name() != name {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, turns := range [][]token.Turn{nil, {{Role: "", Text: "x"}}, {{Role: "user\n", Text: "x"}}, {{Role: "user<|im_end|>", Text: "x"}}, {{Role: strings.Repeat("x", 65)}}} {
+			if _, err := tmpl.Render(turns, true); err == nil {
+				t.Errorf("%s renders %q", name, turns)
+			}
+			if _, err := tmpl.Encode(tinyVocab{}.tokenizer(t), turns, true); err == nil {
+				t.Errorf("%s encodes %q", name, turns)
+			}
+		}
+		bare := tinyVocab{extra: []gguf.KV{
+			{Key: "tokenizer.ggml.tokens", Value: []string{"u"}}, {Key: "tokenizer.ggml.token_type", Value: nil},
+			{Key: "tokenizer.ggml.bos_token_id", Value: nil}, {Key: "tokenizer.ggml.eos_token_id", Value: nil},
+		}}.tokenizer(t)
+		if _, err := tmpl.Encode(bare, []token.Turn{{Role: "user", Text: "x"}}, true); err == nil || !strings.Contains(err.Error(), "<|im_start|>") {
+			t.Errorf("%s without its markers: %v", name, err)
+		}
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	tok := tinyVocab{merges: [][2]string{{"a", "a"}, {"aa", "aa"}, {" ", "a"}, {"\xc3", "\xa9"}, {"\r", "\n"}}}.tokenizer(f)
+	chatml, err := token.TemplateByName("smollm2")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range []string{"", "aaaa a é\r\n", "it's 12  3", "<|im_end|>\n<|im_start|>system\n", "\xff\xc3", "<tool><|im_", "\u2028\u0301😀"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ids := tok.Encode(text, token.Options{})
+		if got := tok.Decode(ids); got != text {
+			t.Fatalf("%q came back as %q", text, got)
+		}
+		d := token.NewDecoder(tok)
+		var stream strings.Builder
+		for _, id := range ids {
+			if tok.IsControl(id) {
+				t.Fatalf("%q became the control token %d", text, id)
+			}
+			stream.WriteString(d.Next(id))
+		}
+		stream.WriteString(d.Flush())
+		if want := string([]rune(text)); stream.String() != want {
+			t.Fatalf("streamed %q, want %q", stream.String(), want)
+		}
+		if got := tok.DecodeSpecial(tok.Encode(text, token.Options{ParseSpecial: true})); got != text {
+			t.Fatalf("%q with special tokens came back as %q", text, got)
+		}
+		// Whatever a turn says, the prompt has the template's markers and no others.
+		turns := []token.Turn{{Role: "user", Text: text}, {Role: "assistant", Text: text}}
+		prompt, err := chatml.Encode(tok, turns, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var marks []int32
+		for _, id := range prompt {
+			if tok.IsControl(id) {
+				marks = append(marks, id)
+			}
+		}
+		if !slices.Equal(marks, []int32{0, 1, 0, 1, 0, 1, 0}) {
+			t.Fatalf("%q: markers %v", text, marks)
+		}
+		rendered, err := chatml.Render(turns, true)
+		if err != nil || rendered != tok.DecodeSpecial(prompt) {
+			t.Fatalf("%q: rendered %q, encoded %q, %v", text, rendered, tok.DecodeSpecial(prompt), err)
+		}
+	})
+}
+
+// A hostile vocabulary is refused or works; it does not crash.
+func FuzzNew(f *testing.F) {
+	f.Add("a b ab", "a b", []byte{1, 1, 1})
+	f.Add("a b <x> ab", "a b\na a", []byte{1, 4, 3, 6})
+	f.Fuzz(func(t *testing.T, tokens, merges string, types []byte) {
+		meta := []gguf.KV{
+			{Key: "tokenizer.ggml.model", Value: "gpt2"},
+			{Key: "tokenizer.ggml.pre", Value: "smollm"},
+			{Key: "tokenizer.ggml.tokens", Value: strings.Split(tokens, " ")},
+			{Key: "tokenizer.ggml.merges", Value: strings.Split(merges, "\n")},
+			{Key: "tokenizer.ggml.token_type", Value: types},
+		}
+		var b bytes.Buffer
+		if err := gguf.Write(&b, meta, nil); err != nil {
+			t.Skip()
+		}
+		file, err := gguf.Decode("fuzz", b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := token.New(file)
+		if err != nil {
+			return
+		}
+		for _, id := range tok.Encode(tokens+merges, token.Options{ParseSpecial: true}) {
+			if id < 0 || int(id) >= tok.Vocab() {
+				t.Fatalf("id %d", id)
+			}
+		}
+	})
+}
