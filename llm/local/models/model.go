@@ -67,11 +67,8 @@ func find(known []Model, name string) (Model, error) {
 			return m, nil
 		}
 		names = append(names, m.Name)
-		d := levenshtein.ComputeDistance(typed, m.Name)
-		if len(typed) > 2 && strings.HasPrefix(m.Name, typed) {
-			d = 1
-		}
-		if d < best {
+		start := m.Name[:min(len(m.Name), len(typed)+1)] // people leave the end away
+		if d := min(levenshtein.ComputeDistance(typed, m.Name), levenshtein.ComputeDistance(typed, start)); d < best {
 			nearest, best = m.Name, d
 		}
 	}

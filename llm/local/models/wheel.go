@@ -129,8 +129,8 @@ func (w wheelSource) run(ctx context.Context, j *job, dir, program string, args 
 	go func() { done <- cmd.Wait() }()
 
 	// pip minds its sockets itself; what it does not mind (resolving a name, an
-	// interpreter that hangs) shows as neither output nor growing files.
-	// Starting Python may take as long again.
+	// interpreter that hangs) shows as neither output nor growing files. Before
+	// its first line pip has asked nobody anything: that is a slow machine.
 	var seen int64
 	alive := time.Now()
 	tick := time.NewTicker(min(100*time.Millisecond, j.store.Timeout/4+1))
@@ -145,7 +145,7 @@ func (w wheelSource) run(ctx context.Context, j *job, dir, program string, args 
 			j.progress(min(wheel, w.Wheel), w.Wheel, w.String())
 			limit := j.store.Timeout
 			if written == 0 {
-				limit *= 2
+				limit *= 6
 			}
 			switch {
 			case grown > 4*j.model.Size+64<<20:

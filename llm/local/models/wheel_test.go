@@ -132,7 +132,7 @@ func TestBadWheel(t *testing.T) {
 		"pip cannot connect": {`echo "Could not fetch URL x: connection error"; echo "ERROR: No matching"; exit 1`, nil, "Could not fetch URL x: connection error"},
 		"pip just fails":     {`echo first; echo last; exit 2`, nil, "exit status 2: last"},
 		"pip hangs":          {`echo Collecting; exec sleep 60`, nil, "no answer within 300ms"},
-		"pip hangs silently": {`exec sleep 60`, nil, "no answer within 600ms"},
+		"pip hangs silently": {`exec sleep 60`, nil, "no answer within 1.8s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fakePip(t, "python3", c.script, map[string][]byte{"pkg.whl": c.wheel})
