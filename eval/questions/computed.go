@@ -147,7 +147,7 @@ func calendar() []Question {
 	}
 	for i, month := range months {
 		cluster := "month:" + slug(month)
-		add(3, cluster, []string{month}, "Which is the %s month of the year?", ordinals[i])
+		add(2, cluster, []string{month}, "Which is the %s month of the year?", ordinals[i])
 		if month != "February" {
 			add(2, cluster, numeral(lengths[i]), "How many days does %s have?", month)
 		}

@@ -45,10 +45,6 @@ type Question struct {
 func All() []Question {
 	var set []Question
 	for _, q := range append(fromTables(), computed()...) {
-		// An answer that can be read off the question tests nothing.
-		if q.Kind != YesNo && mentionsAnswer(q) {
-			continue
-		}
 		q.ID = identifier(q.Question)
 		q.Half = half(q.Cluster)
 		q.Level = min(max(q.Level, Easiest), Hardest)

@@ -32,7 +32,8 @@ func TestSetIsWellFormed(t *testing.T) {
 		texts[text] = q.Question
 		counts[q.Kind]++
 
-		if strings.ContainsAny(q.Question, "%\t|;") || strings.TrimSpace(q.Question) != q.Question || len(q.Question) > 120 {
+		if strings.ContainsAny(q.Question, "%\t|;") || strings.TrimSpace(q.Question) != q.Question || len(q.Question) > 120 ||
+			strings.Contains(q.Question, ",?") || strings.Contains(q.Question, ", in?") {
 			t.Errorf("malformed question %q", q.Question)
 		}
 		if end := q.Question[len(q.Question)-1]; end != '?' && end != '.' {

@@ -107,7 +107,8 @@ func works(of string, ask ...string) relation {
 }
 
 // questions expands the relation over its table. Rows without a subject or an
-// answer are passed over.
+// answer are passed over, and so are those whose answer could be read off the
+// question (which country has Mexico City as its capital?).
 func (rel relation) questions() []Question {
 	var set []Question
 	for _, r := range table(rel.Table) {
@@ -134,13 +135,16 @@ func (rel relation) questions() []Question {
 		if rel.Percent > 0 && hash(append(key, "share")...)%100 >= rel.Percent {
 			continue
 		}
-		set = append(set, Question{
+		q := Question{
 			Question: fmt.Sprintf(choose(rel.Ask, key...), subject...),
 			Answers:  answers,
 			Kind:     rel.Kind,
 			Cluster:  cluster,
 			Level:    r.level() + rel.Harder,
-		})
+		}
+		if !mentionsAnswer(q) {
+			set = append(set, q)
+		}
 	}
 	return set
 }

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/csv"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -43,7 +44,8 @@ func table(name string) []row {
 	return rows
 }
 
-// forms lists the accepted forms in a cell; "#8" stands for 8 in figures and in words.
+// forms lists the accepted forms in a cell: "#8" stands for 8 in figures and in
+// words, "the Gambia" for itself and "Gambia".
 func (r row) forms(column string) []string {
 	var forms []string
 	for _, form := range strings.Split(r[column], "|") {
@@ -51,9 +53,12 @@ func (r row) forms(column string) []string {
 			forms = append(forms, numeral(r.number(column, digits))...)
 		} else if form != "" {
 			forms = append(forms, form)
+			if bare, ok := strings.CutPrefix(form, "the "); ok {
+				forms = append(forms, bare)
+			}
 		}
 	}
-	return forms
+	return distinct(forms)
 }
 
 func (r row) level() int { return r.number("level", r["level"]) }
@@ -64,4 +69,15 @@ func (r row) number(column, digits string) int {
 		panic(fmt.Sprintf("questions: column %s of row %v: %v", column, r, err))
 	}
 	return n
+}
+
+// distinct drops repetitions and keeps the order.
+func distinct(forms []string) []string {
+	var kept []string
+	for _, form := range forms {
+		if !slices.Contains(kept, form) {
+			kept = append(kept, form)
+		}
+	}
+	return kept
 }
