@@ -241,6 +241,34 @@ func TestSpecialTokens(t *testing.T) {
 	}
 }
 
+// Of special tokens that start alike the longest counts, and only if it is wanted; a token in other characters than the
+// printable alphabet stands for its own text.
+func TestOverlappingTokens(t *testing.T) {
+	tok := tinyVocab{extra: []gguf.KV{
+		{Key: "tokenizer.ggml.tokens", Value: []string{"<a", "<a>", "<a>b", "x", "你 "}},
+		{Key: "tokenizer.ggml.token_type", Value: []int32{4, 4, 3, 1, 1}},
+		{Key: "tokenizer.ggml.merges", Value: nil},
+	}}.tokenizer(t)
+	for _, c := range []struct {
+		text  string
+		parse bool
+		want  []int32
+	}{
+		{"<ax", false, []int32{0, 3}},
+		{"<a>x", false, []int32{1, 3}},
+		{"x<a><a", false, []int32{3, 1, 0}},
+		{"<a>b", true, []int32{2}},
+		{"<a>b", false, []int32{1}}, // b has no token here
+	} {
+		if got := tok.Encode(c.text, token.Options{ParseSpecial: c.parse}); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %v, want %v", c.text, got, c.want)
+		}
+	}
+	if got := string(tok.Piece(4)); got != "你 " {
+		t.Errorf("literal token is %q", got)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	set := func(key string, value any) []gguf.KV { return []gguf.KV{{Key: "tokenizer.ggml." + key, Value: value}} }
 	long := make([]string, 0, 1<<11)
@@ -320,6 +348,30 @@ func TestDecoder(t *testing.T) {
 		if s := strings.Join(got, "|"); s != c.steps {
 			t.Errorf("%q: %q, want %q", c.text, s, c.steps)
 		}
+	}
+}
+
+func TestDecoderSkipsControl(t *testing.T) {
+	tok := tinyVocab{}.tokenizer(t)
+	d := token.NewDecoder(tok)
+	var got string
+	for _, id := range []int32{0, firstByte + 0xc3, 1, firstByte + 0xa9, -1, 2} {
+		got += d.Next(id)
+	}
+	if got += d.Flush(); got != "é<tool>" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestTemplateAddsBOS(t *testing.T) {
+	v := tinyVocab{extra: []gguf.KV{{Key: "tokenizer.ggml.add_bos_token", Value: true}, {Key: "tokenizer.ggml.bos_token_id", Value: uint32(2)}}}
+	chatml, err := token.TemplateByName("chatml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := chatml.Encode(v.tokenizer(t), []token.Turn{{Role: "u", Text: "x"}}, false)
+	if want := []int32{2, 0, firstByte + 'u', firstByte + '\n', firstByte + 'x', 1, firstByte + '\n'}; err != nil || !slices.Equal(ids, want) {
+		t.Errorf("%v, %v, want %v", ids, err, want)
 	}
 }
 

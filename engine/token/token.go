@@ -97,7 +97,7 @@ func (t *Tokenizer) readPieces(f *gguf.File) (*index, error) {
 		}
 		size += len(text)
 	}
-	if size > math.MaxUint32 {
+	if uint64(size) > math.MaxUint32 {
 		return nil, fmt.Errorf("key %q: a vocabulary of %d bytes is too large", tokens, size)
 	}
 	t.pieces = newPieces(n, size)
