@@ -200,6 +200,26 @@ func TestTablesNameEachSubjectOnce(t *testing.T) {
 	}
 }
 
+// A misspelt cluster in a hand-written table would let a subject into both halves.
+func TestClustersOfHandWrittenQuestionsExist(t *testing.T) {
+	known := map[string]bool{}
+	for _, rel := range relations {
+		for _, r := range table(rel.Table) {
+			if r["cluster"] == "" {
+				known[rel.cluster(r)] = true
+			}
+		}
+	}
+	for _, name := range []string{"facts", "statements", "unanswerable", "events"} {
+		for _, r := range table(name) {
+			prefix, _, _ := strings.Cut(r["cluster"], ":")
+			if (prefix == "country" || prefix == "element" || prefix == "author") && !known[r["cluster"]] {
+				t.Errorf("table %s: no table has the subject of cluster %q", name, r["cluster"])
+			}
+		}
+	}
+}
+
 func TestEachCapitalBelongsToOneCountry(t *testing.T) {
 	of := map[string]string{}
 	for _, r := range table("countries") {

@@ -1,6 +1,7 @@
 package questions
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -123,14 +124,6 @@ func (rel relation) questions() []Question {
 		if rel.skips(r) || subject[0] == "" || len(answers) == 0 {
 			continue
 		}
-		by := rel.Subject[0]
-		if rel.By != "" {
-			by = rel.By
-		}
-		cluster := rel.Cluster + ":" + slug(strings.Split(r[by], "|")[0])
-		if r["cluster"] != "" {
-			cluster = r["cluster"]
-		}
 		key := []string{rel.Kind, rel.Answer[0], fmt.Sprint(subject...)}
 		if rel.Percent > 0 && hash(append(key, "share")...)%100 >= rel.Percent {
 			continue
@@ -139,7 +132,7 @@ func (rel relation) questions() []Question {
 			Question: fmt.Sprintf(choose(rel.Ask, key...), subject...),
 			Answers:  answers,
 			Kind:     rel.Kind,
-			Cluster:  cluster,
+			Cluster:  rel.cluster(r),
 			Level:    r.level() + rel.Harder,
 		}
 		if !mentionsAnswer(q) {
@@ -147,6 +140,14 @@ func (rel relation) questions() []Question {
 		}
 	}
 	return set
+}
+
+// cluster is the row's own if it has one, else named after the column By.
+func (rel relation) cluster(r row) string {
+	if r["cluster"] != "" {
+		return r["cluster"]
+	}
+	return rel.Cluster + ":" + slug(strings.Split(r[cmp.Or(rel.By, rel.Subject[0])], "|")[0])
 }
 
 func (rel relation) skips(r row) bool {
