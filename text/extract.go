@@ -1,0 +1,593 @@
+package text
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Extract reads the answer from a reply. It looks, in this order, at the last
+// line that declares one ("Answer: …", "#### …"), the last \boxed{…}, the last
+// "the answer is …", and then at what the kind of answer offers by itself. A
+// refusal stands where no declared answer contradicts it.
+//
+// The reply is first cut down to the model's own turn: hidden reasoning
+// (<think>…</think>), end-of-turn marks, an echo of the prompt and invented
+// further questions are left out. Text copied from the task's question is not
+// taken for the answer.
+func (t Task) Extract(reply string) Answer {
+	r := newReader(t, reply)
+	if r.body.Len() == 0 {
+		return t.unparsed()
+	}
+	if a, ok := r.declared(); ok {
+		return a
+	}
+	if a, ok := r.boxed(); ok {
+		return a
+	}
+	refusal, refused := Refusal(r.body.In(r.src))
+	if refused && !strings.HasPrefix(refusal, "en: the answer") {
+		// "The answer is unknown" is the one refusal with an answer's phrase.
+		if a, ok := r.phrase(); ok && a.Status == Parsed && !hard(refusal) {
+			return a
+		}
+	} else if a, ok := r.phrase(); ok {
+		return a
+	}
+	if refused {
+		if a, ok := r.optionNamed(r.body, RuleWhole, true); ok { // "Unknown" may be an option
+			return a
+		}
+		return Answer{Kind: t.Kind, Status: Refused, Rule: RuleFirst, Span: Trim(r.src, r.body)}
+	}
+	if a, ok := r.own(); ok {
+		return a
+	}
+	return t.unparsed()
+}
+
+func (t Task) unparsed() Answer { return Answer{Kind: t.Kind} }
+
+// take reads a short answer, such as an accepted one, that is not a reply.
+func (t Task) take(s string) Answer {
+	if t.Kind == Free {
+		if isBlank(s) {
+			return t.unparsed()
+		}
+		p := Trim(s, Span{0, len(s)})
+		return Answer{Kind: Free, Text: p.In(s), Status: Parsed, Rule: RuleWhole, Span: p}
+	}
+	r := reader{task: t, src: s, low: asciiLower(s), body: Span{0, len(s)}}
+	if a, ok := r.value(r.body, RuleWhole); ok {
+		return a
+	}
+	if a, ok := r.own(); ok {
+		return a
+	}
+	return t.unparsed()
+}
+
+// hard reports whether a refusal declines rather than doubts.
+func hard(rule string) bool {
+	_, text, _ := strings.Cut(rule, ": ")
+	for _, p := range refusals {
+		if p.text == text {
+			return !p.doubt
+		}
+	}
+	return false
+}
+
+// reader is a reply under extraction. Everything is found as a span of src, so
+// that an answer can be traced to the tokens that spelled it.
+type reader struct {
+	task Task
+	src  string
+	low  string // src with A–Z lowered: same offsets
+	body Span   // the model's own turn
+
+	asked []string // words of the question, folded on first use
+}
+
+func newReader(t Task, reply string) *reader {
+	r := &reader{task: t, src: reply, low: asciiLower(reply), body: Span{0, len(reply)}}
+	r.skipReasoning()
+	r.cutAtMarks()
+	r.skipEcho()
+	r.cutAtNextTurn()
+	r.body = Trim(r.src, r.body)
+	return r
+}
+
+// skipReasoning moves behind hidden reasoning; reasoning that never ends leaves
+// no answer.
+func (r *reader) skipReasoning() {
+	for _, tag := range [...]string{"think", "thinking", "reasoning"} {
+		if i := strings.LastIndex(r.low, "</"+tag+">"); i >= 0 {
+			r.body.Start = max(r.body.Start, i+len(tag)+3)
+		} else if strings.HasPrefix(strings.TrimSpace(r.low), "<"+tag+">") {
+			r.body.Start = r.body.End
+		}
+	}
+}
+
+// cutAtMarks ends the body at the first end-of-turn mark of any model.
+func (r *reader) cutAtMarks() {
+	r.body.Start += len(r.body.In(r.low)) - len(strings.TrimLeft(r.body.In(r.low), " \n\t"))
+	for _, m := range [...]string{"<|im_start|>assistant", "<|assistant|>", "<start_of_turn>model", "<|start_header_id|>assistant<|end_header_id|>"} {
+		if strings.HasPrefix(r.body.In(r.low), m) {
+			r.body.Start += len(m)
+		}
+	}
+	body := r.body.In(r.low)
+	if strings.IndexByte(body, '<') < 0 && strings.IndexByte(body, '[') < 0 {
+		return
+	}
+	for _, m := range [...]string{"<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|start_header_id|>", "</s>", "<eos>", "<end_of_turn>", "<start_of_turn>", "[inst]", "[/inst]"} {
+		if i := strings.Index(r.body.In(r.low), m); i >= 0 {
+			r.body.End = r.body.Start + i
+		}
+	}
+}
+
+var (
+	// A line that opens a turn of the prompt's own format.
+	turnLine = regexp.MustCompile(`(?m)^[\s*_#>-]*(?:question|q|user|human|instruction|problem|input)(?: ?\d+)?[*_]*[ \t]*[:：]`)
+	// A line that declares an answer, and the same for the letter A used as label.
+	answerLine = regexp.MustCompile(`(?m)^[ \t*_#>"'•-]*(?:(?:so|thus|therefore|hence),? )?(?:(?:the|my|your|final|correct|short|best|right|full) )*` +
+		`(?:answer|answers|ans|result|antwort|endergebnis|ergebnis|réponse|respuesta|risposta|resposta|antwoord|ответ|答案|回答|答え)` +
+		`(?: (?:is|finale|final|correcte|correcta|\d+))?[*_ \t]*(?:\([^)\n]*\))?[*_ \t]*[:：=][ \t*_]*`)
+	aLine    = regexp.MustCompile(`(?m)^[ \t*_]*a[*_]*[ \t]*[:：][ \t*_]*`)
+	hashLine = regexp.MustCompile(`(?m)^[ \t]*####[ \t]*`)
+)
+
+// skipEcho moves behind a repeated prompt: its label "Question: …" up to the
+// first "Answer:", or the question itself.
+func (r *reader) skipEcho() {
+	body := r.body.In(r.low)
+	for _, role := range [...]string{"assistant:", "assistant\n", "model\n", "ai:", "bot:"} {
+		if strings.HasPrefix(body, role) {
+			r.body.Start += len(role)
+			body = r.body.In(r.low)
+		}
+	}
+	if strings.HasPrefix(body, "q") || strings.HasPrefix(body, "*") || strings.HasPrefix(body, "#") {
+		if m := turnLine.FindStringIndex(body); m != nil && m[0] == 0 {
+			if a := firstMatch(body, answerLine, aLine); a >= 0 {
+				r.body.Start += a
+			} else if nl := strings.IndexByte(body, '\n'); nl >= 0 {
+				r.body.Start += nl
+			} else {
+				r.body.Start = r.body.End
+			}
+			return
+		}
+	}
+	if q := strings.TrimSpace(r.task.Question); q != "" {
+		if n := foldedPrefix(strings.TrimLeft(body, " \n\t\"'"), q); n > 0 {
+			rest := strings.TrimLeft(body, " \n\t\"'")
+			r.body.Start += len(body) - len(rest) + n
+		}
+	}
+}
+
+func firstMatch(s string, res ...*regexp.Regexp) int {
+	first := -1
+	for _, re := range res {
+		if m := re.FindStringIndex(s); m != nil && (first < 0 || m[0] < first) {
+			first = m[0]
+		}
+	}
+	return first
+}
+
+// foldedPrefix returns how many bytes of s (already lowered) spell q, white
+// space and case aside; 0 if s does not begin with q.
+func foldedPrefix(s, q string) int {
+	i := 0
+	for j := 0; j < len(q); {
+		if isSpace(q[j]) {
+			for j < len(q) && isSpace(q[j]) {
+				j++
+			}
+			k := i
+			for i < len(s) && isSpace(s[i]) {
+				i++
+			}
+			if i == k {
+				return 0
+			}
+			continue
+		}
+		c := q[j]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if i >= len(s) || s[i] != c {
+			return 0
+		}
+		i++
+		j++
+	}
+	return i
+}
+
+// cutAtNextTurn ends the body before a question that the model asks itself.
+func (r *reader) cutAtNextTurn() {
+	r.body = Trim(r.src, r.body)
+	body := r.body.In(r.low)
+	nl := strings.IndexByte(body, '\n')
+	if nl < 0 {
+		return
+	}
+	if m := turnLine.FindStringIndex(body[nl:]); m != nil {
+		r.body.End = r.body.Start + nl + m[0]
+	}
+}
+
+// declared reads the last declared line that holds an answer.
+func (r *reader) declared() (Answer, bool) {
+	body := r.body.In(r.low)
+	var places []Span
+	if strings.ContainsAny(body, ":=：") {
+		places = r.places(places, answerLine, body)
+		if r.task.Kind != Letter {
+			places = r.places(places, aLine, body)
+		}
+	}
+	if strings.Contains(body, "####") {
+		places = r.places(places, hashLine, body)
+	}
+	return r.last(places, RuleDeclared)
+}
+
+// places appends what follows each match: the rest of the line, or the next
+// line if that is empty.
+func (r *reader) places(to []Span, re *regexp.Regexp, body string) []Span {
+	for _, m := range re.FindAllStringIndex(body, -1) {
+		to = append(to, r.contentAt(r.body.Start+m[1]))
+	}
+	return to
+}
+
+func (r *reader) contentAt(i int) Span {
+	if line := r.lineFrom(i); !isBlank(strings.Trim(line.In(r.src), "*_ ")) {
+		return line
+	}
+	end := i
+	for end < r.body.End && (isSpace(r.src[end]) || r.src[end] == '*' || r.src[end] == '_') {
+		end++
+	}
+	return r.lineFrom(end)
+}
+
+func (r *reader) lineFrom(i int) Span {
+	if n := strings.IndexByte(r.src[i:r.body.End], '\n'); n >= 0 {
+		return Span{i, i + n}
+	}
+	return Span{i, r.body.End}
+}
+
+// last reads the places from the one furthest down upwards.
+func (r *reader) last(places []Span, rule Rule) (Answer, bool) {
+	slices.SortFunc(places, func(a, b Span) int { return b.Start - a.Start })
+	for _, p := range places {
+		if a, ok := r.content(p, rule); ok {
+			return a, true
+		}
+	}
+	return Answer{}, false
+}
+
+// content reads the content of a place that was said to hold the answer.
+func (r *reader) content(p Span, rule Rule) (Answer, bool) {
+	p = Trim(r.src, p)
+	if p.Len() == 0 {
+		return Answer{}, false
+	}
+	if a, ok := r.optionNamed(p, rule, true); ok {
+		return a, true
+	}
+	if _, refused := Refusal(p.In(r.src)); refused {
+		return Answer{Kind: r.task.Kind, Status: Refused, Rule: rule, Span: p}, true
+	}
+	return r.value(p, rule)
+}
+
+// value reads the task's kind of answer from a place that holds one.
+func (r *reader) value(p Span, rule Rule) (Answer, bool) {
+	switch r.task.Kind {
+	case Number:
+		return r.numberIn(p, rule)
+	case Letter:
+		return r.letterIn(p, rule)
+	case Bool:
+		return r.boolIn(p, rule)
+	case Label:
+		return r.labelIn(p, rule)
+	}
+	return r.freeIn(p, rule)
+}
+
+// boxed reads the last \boxed{…}.
+func (r *reader) boxed() (Answer, bool) {
+	for end := r.body.End; ; {
+		i := strings.LastIndex(r.src[r.body.Start:end], `boxed`)
+		if i < 0 {
+			return Answer{}, false
+		}
+		end = r.body.Start + i
+		p := end + len(`boxed`)
+		if p >= r.body.End || end == r.body.Start || r.src[end-1] != '\\' && r.src[end-1] != 'f' || r.src[p] != '{' {
+			continue
+		}
+		if a, ok := r.content(Span{p + 1, closingBrace(r.src, p, r.body.End)}, RuleBoxed); ok {
+			return a, true
+		}
+	}
+}
+
+// maxBox bounds the content of a box, in bytes.
+const maxBox = 1000
+
+// closingBrace returns the position of the brace that closes the one at i, or
+// the end of the line if it was never closed.
+func closingBrace(s string, i, end int) int {
+	end = min(end, i+maxBox)
+	depth := 0
+	for j := i; j < end && s[j] != '\n'; j++ {
+		switch s[j] {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return j
+			}
+		}
+	}
+	if n := strings.IndexByte(s[i:end], '\n'); n >= 0 {
+		return i + n
+	}
+	return end
+}
+
+var (
+	answerIs = regexp.MustCompile(`\b(?:answer|option|choice|result|antwort|réponse|respuesta|risposta|resposta|antwoord)s?\b[^.:!?\n]{0,60}?(?: is| are| was| would be| will be| should be| must be| ist| lautet| est| es| è| é|[:=])(?:[ \t:*_]+(?:that|then|simply|therefore|definitely|indeed|clearly|probably|likely))?[ \t:*_]+`)
+	isAnswer = regexp.MustCompile(`[ \t*_]+(?:is|are|was|would be) (?:the |my )?(?:(?:correct|right|final|best) )*(?:answer|choice|option)\b`)
+)
+
+// phrase reads what follows the last "the answer is", or what stands before
+// "is the correct answer".
+func (r *reader) phrase() (Answer, bool) {
+	body := r.body.In(r.low)
+	if !strings.Contains(body, "answer") && !strings.Contains(body, "option") && !strings.Contains(body, "choice") && !strings.Contains(body, "result") &&
+		!strings.Contains(body, "antwo") && !strings.Contains(body, "ponse") && !strings.Contains(body, "espuesta") && !strings.Contains(body, "isposta") && !strings.Contains(body, "esposta") {
+		return Answer{}, false
+	}
+	var places []Span
+	for _, m := range answerIs.FindAllStringIndex(body, -1) {
+		if rest := body[m[1]:]; strings.HasPrefix(rest, "not ") || strings.HasPrefix(rest, "in the form") {
+			continue
+		}
+		places = append(places, r.sentenceFrom(r.body.Start+m[1]))
+	}
+	for _, m := range isAnswer.FindAllStringIndex(body, -1) {
+		end := r.body.Start + m[0]
+		places = append(places, Span{r.sentenceStart(end), end})
+	}
+	return r.last(places, RulePhrase)
+}
+
+// sentenceFrom returns the rest of the sentence at i, within its line.
+func (r *reader) sentenceFrom(i int) Span {
+	line := r.lineFrom(i)
+	if first := firstSentence(line.In(r.src)); first < line.Len() {
+		line.End = i + first
+	}
+	return line
+}
+
+// sentenceStart returns where the sentence that ends at end begins.
+func (r *reader) sentenceStart(end int) int {
+	start := max(lineStart(r.src, end), r.body.Start, end-400)
+	for start < end && !utf8.RuneStart(r.src[start]) {
+		start++
+	}
+	if spans := Sentences(r.src[start:end]); len(spans) > 0 {
+		start += spans[len(spans)-1].Start
+	}
+	return start
+}
+
+// firstSentence returns the length of the first sentence that is not blank.
+func firstSentence(s string) int {
+	// Sentences is linear; a short window decides nearly always.
+	for _, window := range [...]int{400, len(s)} {
+		if window < len(s) {
+			for window > 0 && !utf8.RuneStart(s[window]) {
+				window--
+			}
+		} else {
+			window = len(s)
+		}
+		if spans := Sentences(s[:window]); len(spans) > 1 || window == len(s) {
+			if len(spans) == 0 {
+				return len(s)
+			}
+			return spans[0].End
+		}
+	}
+	return len(s)
+}
+
+// own reads what the kind of answer offers where nothing declares one.
+func (r *reader) own() (Answer, bool) {
+	if a, ok := r.whole(); ok {
+		return a, true
+	}
+	if r.task.Kind == Free {
+		return r.sentence()
+	}
+	if a, ok := r.bold(); ok {
+		return a, true
+	}
+	switch r.task.Kind {
+	case Number:
+		return r.lastNumber()
+	case Letter:
+		return r.ownLetter()
+	case Bool:
+		return r.ownBool()
+	}
+	return r.ownLabel()
+}
+
+// whole reads a reply that is an answer and nothing else.
+func (r *reader) whole() (Answer, bool) {
+	p := r.bare(r.body)
+	if p.Len() == 0 || p.Len() > 80 {
+		return Answer{}, false
+	}
+	s := p.In(r.src)
+	switch r.task.Kind {
+	case Number:
+		if v, unit, ok := wholeNumber(s); ok {
+			return Answer{Kind: Number, Text: s, Value: v, Unit: unit, Status: Parsed, Rule: RuleWhole, Span: p}, true
+		}
+	case Letter:
+		if c, ok := r.loneLetter(p); ok {
+			return r.letterAnswer(c, RuleWhole), true
+		}
+	case Bool:
+		if v, ok := boolWord(s); ok {
+			return boolAnswer(v, RuleWhole, p), true
+		}
+	case Label:
+		for _, l := range r.task.Labels {
+			if strings.EqualFold(l, s) {
+				return Answer{Kind: Label, Text: l, Status: Parsed, Rule: RuleWhole, Span: p}, true
+			}
+		}
+	}
+	return Answer{}, false
+}
+
+// bold reads the last **emphasised** passage that is an answer by itself.
+func (r *reader) bold() (Answer, bool) {
+	end := r.body.End
+	for range 8 {
+		j := strings.LastIndex(r.src[r.body.Start:end], "**")
+		if j < 0 {
+			break
+		}
+		close := r.body.Start + j
+		i := strings.LastIndex(r.src[r.body.Start:close], "**")
+		if i < 0 {
+			break
+		}
+		open := r.body.Start + i
+		end = open
+		p := Span{open + 2, close}
+		if p.Len() == 0 || p.Len() > 60 || strings.IndexByte(p.In(r.src), '\n') >= 0 {
+			end = close
+			continue
+		}
+		inner := *r
+		inner.body = p
+		if a, ok := inner.whole(); ok {
+			a.Rule = RuleBold
+			return a, true
+		}
+	}
+	return Answer{}, false
+}
+
+// bare narrows a span to leave out decoration at its ends: white space, quotes,
+// emphasis, bullets, dollar signs of mathematics, final punctuation.
+func (r *reader) bare(p Span) Span {
+	p = Trim(r.src, p)
+	for p.Len() > 0 {
+		was := p
+		s := p.In(r.src)
+		if c, w := utf8.DecodeRuneInString(s); strings.ContainsRune("*_`\"'“‘«»„>#•:,;", c) || (c == '-' || c == '–' || c == '—' || c == '+') && len(s) > w && s[w] == ' ' {
+			p.Start += w
+		}
+		if strings.HasPrefix(s, `\(`) || strings.HasPrefix(s, `\[`) {
+			p.Start += 2
+		}
+		s = p.In(r.src)
+		if c, w := utf8.DecodeLastRuneInString(s); strings.ContainsRune("*_`\"'”’»“!?,;:。…", c) || c == '.' && !abbreviated(s) {
+			p.End -= w
+		}
+		s = p.In(r.src)
+		if strings.HasSuffix(s, `\)`) || strings.HasSuffix(s, `\]`) {
+			p.End -= 2
+		}
+		if s = p.In(r.src); len(s) >= 2 && s[0] == '$' && s[len(s)-1] == '$' || enclosed(s) {
+			p.Start++
+			p.End--
+		}
+		if p = Trim(r.src, p); p == was {
+			break
+		}
+	}
+	return p
+}
+
+// abbreviated reports whether the last full stop belongs to an acronym.
+func abbreviated(s string) bool {
+	if len(s) < 4 || s[len(s)-3] != '.' {
+		return strings.HasSuffix(s, " Jr.") || strings.HasSuffix(s, " Sr.") || strings.HasSuffix(s, " Inc.")
+	}
+	return isLetter(s[len(s)-2])
+}
+
+// enclosed reports whether s is one pair of brackets around something.
+func enclosed(s string) bool {
+	if len(s) < 3 {
+		return false
+	}
+	var shut byte
+	switch s[0] {
+	case '(':
+		shut = ')'
+	case '[':
+		shut = ']'
+	case '{':
+		shut = '}'
+	default:
+		return false
+	}
+	return s[len(s)-1] == shut && strings.IndexByte(s, shut) == len(s)-1
+}
+
+// copied reports whether a passage was copied from the question.
+func (r *reader) copied(s string) bool {
+	if r.task.Question == "" || len(s) < 12 || len(s) > 2000 {
+		return false
+	}
+	words := foldWords(s)
+	return len(words) >= 4 && containsWords(r.question(), words)
+}
+
+// copiedLine reports whether the line of s around i was copied from the
+// question, and where it ends.
+func (r *reader) copiedLine(s string, i int) (end int, copied bool) {
+	from := max(0, i-1000)
+	from += lineStart(s[from:i], i-from)
+	end = min(len(s), i+1000)
+	if nl := strings.IndexByte(s[i:end], '\n'); nl >= 0 {
+		end = i + nl
+	}
+	return end, r.copied(s[from:end])
+}
+
+// question returns the folded words of the question.
+func (r *reader) question() []string {
+	if r.asked == nil && r.task.Question != "" {
+		r.asked = foldWords(r.task.Question)
+	}
+	return r.asked
+}
