@@ -57,7 +57,7 @@ var relations = []relation{
 		Ask: []string{"What is the currency of %s?", "Which currency is used in %s?", "What is the money of %s called?"}},
 	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"language"}, Cluster: "country", Percent: 60,
 		Ask: []string{"What is the main language of government in %s?", "In which language does the government of %s mainly work?"}},
-	{Kind: Geography, Table: "cities", Subject: []string{"city"}, Answer: []string{"country"}, Cluster: "city",
+	{Kind: Geography, Table: "cities", Subject: []string{"city"}, Answer: []string{"country"}, Cluster: "country", By: "country",
 		Ask: []string{"In which country is the city of %s?", "Which country is the city of %s in?"}},
 
 	{Kind: Elements, Table: "elements", Subject: []string{"name"}, Answer: []string{"symbol"}, Cluster: "element",
