@@ -52,6 +52,7 @@ type APIError struct {
 	Provider   string
 	Status     int    // HTTP status; 0 if there was no response
 	Type, Code string // the provider's own
+	Param      string // the request's field that it is about
 	Message    string
 	RetryAfter time.Duration
 	Temporary  bool // worth another try

@@ -10,14 +10,15 @@ import (
 // however the provider batches them, so that figures compare across providers.
 type Spend struct {
 	Calls            int64
-	PromptTokens     int64
+	PromptTokens     int64 // evaluated; without PromptCached
+	PromptCached     int64 // prompt tokens that the provider had in its cache
 	CompletionTokens int64
 	NanoUSD          int64
 	Unpriced         int64 // calls whose price is not known
 	CachedCalls      int64 // choices served from a cache, which cost nothing
 }
 
-// Tokens is the sum of prompt and completion tokens.
+// Tokens is the sum of evaluated prompt tokens and completion tokens.
 func (s Spend) Tokens() int64 { return s.PromptTokens + s.CompletionTokens }
 
 // USD gives the cost in dollars; ok is false where a call had no known price.
@@ -27,11 +28,16 @@ func (s Spend) USD() (usd float64, ok bool) { return float64(s.NanoUSD) / 1e9, s
 func (s Spend) Plus(o Spend) Spend {
 	s.Calls += o.Calls
 	s.PromptTokens += o.PromptTokens
+	s.PromptCached += o.PromptCached
 	s.CompletionTokens += o.CompletionTokens
 	s.NanoUSD += o.NanoUSD
 	s.Unpriced += o.Unpriced
 	s.CachedCalls += o.CachedCalls
 	return s
+}
+
+func (s Spend) negated() Spend {
+	return Spend{-s.Calls, -s.PromptTokens, -s.PromptCached, -s.CompletionTokens, -s.NanoUSD, -s.Unpriced, -s.CachedCalls}
 }
 
 // Limits are ceilings; zero means none.
@@ -109,7 +115,7 @@ func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error
 	return func(actual Spend) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.reserved = l.reserved.Plus(Spend{-most.Calls, -most.PromptTokens, -most.CompletionTokens, -most.NanoUSD, -most.Unpriced, -most.CachedCalls})
+		l.reserved = l.reserved.Plus(most.negated())
 		l.spent = l.spent.Plus(actual)
 		l.roles[role] = l.roles[role].Plus(actual)
 	}, nil

@@ -8,6 +8,7 @@ import (
 // Price is what a model charges, in nano-dollars a token.
 type Price struct {
 	Input, Output int64
+	Cached        int64 // prompt tokens from the provider's cache
 }
 
 // defaultMaxTokens bounds what a call without a limit of its own may reserve.
@@ -46,7 +47,7 @@ func (m *metered) Do(ctx context.Context, op Op) (*Result, error) {
 	actual := Spend{}
 	switch {
 	case res != nil:
-		actual = Spend{Calls: int64(len(res.Choices)), PromptTokens: res.Usage.PromptTokens, CompletionTokens: res.Usage.CompletionTokens}
+		actual = Spend{Calls: int64(len(res.Choices)), PromptTokens: res.Usage.PromptTokens - res.Usage.PromptCached, PromptCached: res.Usage.PromptCached, CompletionTokens: res.Usage.CompletionTokens}
 		if res.Usage.Priced {
 			actual.NanoUSD = res.Usage.NanoUSD
 		} else {
@@ -67,7 +68,7 @@ func (m *metered) charge(s *Spend) {
 		s.Unpriced = s.Calls
 		return
 	}
-	s.NanoUSD = s.PromptTokens*m.price.Input + s.CompletionTokens*m.price.Output
+	s.NanoUSD = s.PromptTokens*m.price.Input + s.PromptCached*m.price.Cached + s.CompletionTokens*m.price.Output
 }
 
 func promptBytes(op Op) int {

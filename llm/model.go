@@ -196,7 +196,8 @@ type Dist struct {
 // Usage is what a provider says it spent. USD is in nano-dollars; it means
 // nothing unless Priced.
 type Usage struct {
-	PromptTokens     int64
+	PromptTokens     int64 // all of the prompt
+	PromptCached     int64 // of these, served from the provider's prompt cache
 	CompletionTokens int64
 	NanoUSD          int64
 	Priced           bool

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"gnothi/catalog"
+)
+
+// setting describes one name of gnothi.yaml. Those with a flag have the flag's
+// name; the environment variable is GNOTHI_ and the name in capitals.
+type setting struct {
+	def  string
+	help string
+	tree bool // a mapping of the user's own names
+}
+
+var settings = map[string]setting{
+	"model":         {def: "local:smollm2-135m", help: "the model"},
+	"policy":        {def: "auto", help: "how calls are spent"},
+	"seed":          {def: "1", help: "root of everything random"},
+	"samples":       {def: "0", help: "samples of a policy"},
+	"temperature":   {def: "0", help: "sampling temperature"},
+	"max-tokens":    {def: "0", help: "longest answer"},
+	"budget-calls":  {def: "0", help: "most calls a question"},
+	"budget-tokens": {def: "0", help: "most tokens a question"},
+	"budget-usd":    {def: "0", help: "most dollars a question"},
+	"threshold":     {def: "0", help: "withhold below"},
+	"hedge":         {def: "0", help: "hedge below"},
+	"format":        {def: "auto", help: "form of questions"},
+	"signals":       {def: "", help: "signals to read besides"},
+	"listen":        {def: "127.0.0.1:8317", help: "where serve listens"},
+	"api-key":       {def: "", help: "key that clients of serve must send"},
+	"withheld":      {def: "I am not sure enough to answer that.", help: "what serve says in place of a withheld answer"},
+	"models":        {tree: true, help: "aliases: NAME: {model, api_key_env, input_usd, output_usd (per million tokens)}"},
+	"policies":      {tree: true, help: "named policies: a specification, or {cascade: {first, signal, threshold, next}}"},
+}
+
+// config is what is in force, and which layer each setting came from.
+type config struct {
+	*koanf.Koanf
+	layers []layer
+}
+
+type layer struct {
+	name string
+	k    *koanf.Koanf
+}
+
+// loadConfig layers defaults, file, environment and flags, the later the stronger.
+func loadConfig(flags *pflag.FlagSet) (*config, error) {
+	c := &config{Koanf: koanf.New(".")}
+	defaults := map[string]any{}
+	for name, s := range settings {
+		if !s.tree {
+			defaults[name] = s.def
+		}
+	}
+	explicit, _ := flags.GetString("config")
+	path, err := configPath(explicit)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if err := c.add("default", confmap.Provider(defaults, "."), nil); err != nil {
+		return nil, err
+	}
+	if path != "" {
+		if err := c.add(path, file.Provider(path), yaml.Parser()); err != nil {
+			return nil, usagef("%s: %w", path, err)
+		}
+		if err := checkNames(path, c.layers[len(c.layers)-1].k); err != nil {
+			return nil, usage(err)
+		}
+	}
+	fromEnv := env.Provider("GNOTHI_", ".", func(name string) string {
+		name = strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "GNOTHI_")), "_", "-")
+		if s, ok := settings[name]; !ok || s.tree {
+			return "" // not a setting: GNOTHI_MODEL_MIRROR and the like
+		}
+		return name
+	})
+	if err := c.add("environment", fromEnv, nil); err != nil {
+		return nil, err
+	}
+	changed := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.VisitAll(func(f *pflag.Flag) {
+		if _, ok := settings[f.Name]; ok && f.Changed {
+			changed.AddFlag(f)
+		}
+	})
+	return c, c.add("flag", posflag.Provider(changed, ".", nil), nil)
+}
+
+func (c *config) add(name string, p koanf.Provider, parser koanf.Parser) error {
+	k := koanf.New(".")
+	if err := k.Load(p, parser); err != nil {
+		return err
+	}
+	c.layers = append(c.layers, layer{name, k})
+	return c.Merge(k)
+}
+
+// source names the layer that a setting comes from.
+func (c *config) source(name string) string {
+	for _, l := range slices.Backward(c.layers) {
+		if l.k.Exists(name) {
+			return l.name
+		}
+	}
+	return "unset"
+}
+
+// configPath finds the configuration file; none is fine unless it was named.
+func configPath(explicit string) (string, error) {
+	if explicit != "" {
+		_, err := os.Stat(explicit)
+		return explicit, err
+	}
+	candidates := []string{"gnothi.yaml"}
+	if dir, err := os.UserConfigDir(); err == nil {
+		candidates = append(candidates, filepath.Join(dir, "gnothi", "gnothi.yaml"))
+	}
+	for _, p := range candidates {
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+func checkNames(path string, k *koanf.Koanf) error {
+	known := slices.Sorted(maps.Keys(settings))
+	for name := range k.Raw() {
+		if _, ok := settings[name]; ok {
+			continue
+		}
+		if near := catalog.Nearest(name, known); near != "" {
+			return fmt.Errorf("%s: unknown setting %q: did you mean %q?", path, name, near)
+		}
+		return fmt.Errorf("%s: unknown setting %q: want one of %s", path, name, strings.Join(known, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"gnothi/llm/local/models"
+)
+
+func doctorCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "doctor",
+		Short:   "What is in force and where it came from",
+		Long:    "Print every setting with the layer it comes from (flag, environment, file, default),\nkeys masked, and what is there to work with.",
+		Example: "  gnothi doctor\n  GNOTHI_POLICY=direct gnothi doctor",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			rows := doctorRows(c)
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				return encode(cmd, rows)
+			}
+			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, r := range rows {
+				fmt.Fprintf(t, "%s\t%s\t%s\n", r.Name, r.Value, r.Source)
+			}
+			return t.Flush()
+		},
+	}
+	modelFlags(cmd.Flags())
+	return cmd
+}
+
+type doctorRow struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source string `json:"source"`
+}
+
+func doctorRows(c *config) []doctorRow {
+	var rows []doctorRow
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		value := c.String(name)
+		if settings[name].tree {
+			value = strings.Join(c.MapKeys(name), ", ")
+		}
+		if name == "api-key" {
+			value = masked(value)
+		}
+		rows = append(rows, doctorRow{name, value, c.source(name)})
+	}
+	for _, key := range []string{"OPENAI_API_KEY", "ANTHROPIC_API_KEY"} {
+		rows = append(rows, doctorRow{key, masked(os.Getenv(key)), "environment"})
+	}
+	rows = append(rows, doctorRow{"machine", fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), "found"})
+	store, err := models.Open()
+	if err != nil {
+		return append(rows, doctorRow{"model store", err.Error(), "found"})
+	}
+	entries, err := store.List()
+	if err != nil {
+		return append(rows, doctorRow{"model store", err.Error(), "found"})
+	}
+	for _, e := range entries {
+		rows = append(rows, doctorRow{"local model", e.Name + " " + e.Path, "found"})
+	}
+	return rows
+}
+
+// masked shows that there is a key and nothing of it.
+func masked(key string) string {
+	if key == "" {
+		return "(none)"
+	}
+	return "(set)"
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"gnothi"
+	"gnothi/catalog"
+	"gnothi/control"
+	"gnothi/llm"
+	"gnothi/monitor"
+	"gnothi/monitor/calibrate"
+)
+
+// numbers are the numeric settings in force, checked.
+type numbers struct {
+	seed                 uint64
+	maxTokens            int
+	limits               llm.Limits
+	rule                 control.Rule
+	samples, temperature string // defaults of a policy's n and t, "" if not set
+}
+
+func (c *config) numbers() (n numbers, err error) {
+	whole := func(name string, low, high int64) int64 {
+		v, perr := strconv.ParseInt(c.String(name), 10, 64)
+		if perr != nil || v < low || v > high {
+			err = c.bad(name, fmt.Sprintf("a whole number from %d to %d", low, high), err)
+		}
+		return v
+	}
+	real := func(name string, low, high float64) float64 {
+		v, perr := strconv.ParseFloat(c.String(name), 64)
+		if perr != nil || !(v >= low && v <= high) {
+			err = c.bad(name, fmt.Sprintf("a number from %g to %g", low, high), err)
+		}
+		return v
+	}
+	n.seed = uint64(whole("seed", 1, llm.MaxSeed-1))
+	n.maxTokens = int(whole("max-tokens", 0, 1<<20))
+	n.limits = llm.Limits{Calls: whole("budget-calls", 0, 1<<40), Tokens: whole("budget-tokens", 0, 1<<50), NanoUSD: int64(real("budget-usd", 0, 1e6) * 1e9)}
+	n.rule = control.Rule{Threshold: real("threshold", 0, 1), Hedge: real("hedge", 0, 1)}
+	if v := whole("samples", 0, 1000); v > 0 {
+		n.samples = strconv.FormatInt(v, 10)
+	}
+	if v := real("temperature", 0, 2); v > 0 {
+		n.temperature = strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	if err == nil && n.rule.Hedge > 0 && n.rule.Hedge <= n.rule.Threshold {
+		err = usagef("hedge %g must be above threshold %g", n.rule.Hedge, n.rule.Threshold)
+	}
+	return n, err
+}
+
+// bad words a wrong value of a setting; the first one is told.
+func (c *config) bad(name, want string, first error) error {
+	if first != nil {
+		return first
+	}
+	return usagef("%s (%s): %q: want %s", name, c.source(name), c.String(name), want)
+}
+
+// policy makes the policy of a name of the configuration or a specification.
+func (c *config) policy(spec string, n numbers) (control.Policy, error) {
+	defaults := map[string]string{}
+	if n.samples != "" {
+		defaults["n"] = n.samples
+	}
+	if n.temperature != "" {
+		defaults["t"] = n.temperature
+	}
+	named := c.Get("policies." + spec)
+	switch def := named.(type) {
+	case nil:
+		return catalog.Policy(spec, defaults)
+	case string:
+		return catalog.Policy(def, defaults)
+	case map[string]any:
+		p, err := catalog.Composite(def, defaults)
+		if err != nil {
+			return nil, fmt.Errorf("policies.%s: %w", spec, err)
+		}
+		return p, nil
+	}
+	return nil, fmt.Errorf("policies.%s: want a specification or a cascade", spec)
+}
+
+// openModel opens the model of the configuration, fetching a known local model
+// that is not there yet.
+func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, func() error, error) {
+	spec := c.String("model")
+	o := catalog.ModelOptions{Pull: puller(cmd)}
+	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
+		if err := o.Alias(alias); err != nil {
+			return nil, nil, usagef("models.%s: %w", spec, err)
+		}
+		spec = o.Spec
+	}
+	return catalog.OpenModel(ctx, spec, o)
+}
+
+// options turns the configuration into what a Mind is made with.
+func (c *config) options(n numbers) ([]gnothi.Option, error) {
+	name := c.String("policy")
+	policy, err := c.policy(name, n)
+	if err != nil {
+		return nil, usage(err)
+	}
+	set, err := calibrators()
+	if err != nil {
+		return nil, err
+	}
+	switch f := c.String("format"); f {
+	case "auto", "shots", "chat":
+	default:
+		return nil, usagef("format %q: want auto, shots or chat", f)
+	}
+	var signals []monitor.Signal
+	for _, name := range c.list("signals") {
+		s, err := catalog.Signal(name)
+		if err != nil {
+			return nil, usage(err)
+		}
+		signals = append(signals, s)
+	}
+	return []gnothi.Option{
+		gnothi.WithPolicy(name, policy), gnothi.WithSignals(signals...), gnothi.WithCalibrators(set), gnothi.WithRule(n.rule),
+		gnothi.WithForm(c.String("format")), gnothi.WithMaxTokens(n.maxTokens), gnothi.WithLimits(n.limits), gnothi.WithSeed(n.seed),
+	}, nil
+}
+
+// list reads a setting that is a list, or text with commas.
+func (c *config) list(name string) []string {
+	if l := c.Strings(name); len(l) > 0 {
+		return l
+	}
+	return splitList(c.String(name))
+}
+
+// calibrators are those that come with gnothi and the user's own, which win.
+func calibrators() (*calibrate.Set, error) {
+	set, err := calibrate.Shipped()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := calibratorDir()
+	if err != nil {
+		return set, nil // no configuration folder, so none of the user's own
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return set, nil
+	}
+	own, err := calibrate.Load(os.DirFS(dir))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	set.Merge(own)
+	return set, nil
+}
+
+func calibratorDir() (string, error) {
+	dir, err := os.UserConfigDir()
+	return filepath.Join(dir, "gnothi", "calibrators"), err
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func rootCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "gnothi",
+		Short: "Let language models know what they know",
+		Long: `gnothi answers with a language model and says how likely the answer is to be
+right; it runs a small model inside the process, or any model behind an
+OpenAI-compatible or Anthropic API.`,
+		Example: `  gnothi ask "What is the capital of France?"
+  gnothi ask --model openai:gpt-4.1-mini --policy "self-consistency?n=10" "What is 17 × 23?"
+  gnothi serve --listen 127.0.0.1:8317
+  gnothi methods self-consistency`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usagef("%w: see --help", err)
+	})
+	f := cmd.PersistentFlags()
+	f.Bool("json", false, "print JSON")
+	f.Bool("quiet", false, "no progress and no colour")
+	f.Bool("no-color", false, "no colour (as with NO_COLOR)")
+	f.String("config", "", "configuration file (default: gnothi.yaml here, then in the user's configuration folder)")
+	cmd.AddCommand(askCmd(), calibrateCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
+	for _, c := range cmd.Commands() {
+		markArgs(c)
+	}
+	return cmd
+}
+
+// markArgs makes wrong arguments of a command and those below it wrong usage.
+func markArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error { return usage(check(c, args)) }
+	}
+	for _, c := range cmd.Commands() {
+		markArgs(c)
+	}
+}
+
+// modelFlags are the flags of every command that asks a model.
+func modelFlags(f *pflag.FlagSet) {
+	f.String("model", settings["model"].def, "PROVIDER:NAME[@BASE_URL], or an alias of the configuration")
+	f.String("policy", settings["policy"].def, "how calls are spent: NAME[?key=value&…]")
+	f.Uint64("seed", 1, "root of everything random")
+	f.Int("samples", 0, "samples of a policy, where its specification names no n")
+	f.Float64("temperature", 0, "sampling temperature, where the policy names no t")
+	f.Int("max-tokens", 0, "longest answer, in tokens (0: as the form of the question has it)")
+	f.Int64("budget-calls", 0, "most calls a question may cost (0: no ceiling)")
+	f.Int64("budget-tokens", 0, "most tokens a question may cost (0: no ceiling)")
+	f.Float64("budget-usd", 0, "most dollars a question may cost (0: no ceiling)")
+	f.Float64("threshold", 0, "withhold answers below this probability")
+	f.Float64("hedge", 0, "give answers below this probability with their doubt")
+	f.String("format", settings["format"].def, "how questions are asked: "+strings.Join([]string{"auto", "shots", "chat"}, ", "))
+	f.StringSlice("signals", nil, "signals to read besides those that cost nothing, e.g. verbal/p-true")
+}

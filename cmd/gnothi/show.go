@@ -1,0 +1,276 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"gnothi"
+	"gnothi/control"
+	"gnothi/monitor"
+	"gnothi/monitor/calibrate"
+	"gnothi/text"
+)
+
+// palette colours text, or not.
+type palette bool
+
+// paletteFor is a colourful palette only if standard output is a terminal and
+// nobody asked for none.
+func paletteFor(cmd *cobra.Command) palette {
+	f, isFile := cmd.OutOrStdout().(*os.File)
+	quiet, _ := cmd.Flags().GetBool("quiet")
+	plain, _ := cmd.Flags().GetBool("no-color")
+	return palette(isFile && term.IsTerminal(int(f.Fd())) && !quiet && !plain && os.Getenv("NO_COLOR") == "")
+}
+
+func (p palette) paint(code, s string) string {
+	if !p {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p palette) bold(s string) string { return p.paint("1", s) }
+func (p palette) dim(s string) string  { return p.paint("2", s) }
+
+// trust colours by how far something can be trusted.
+func (p palette) trust(prob float64, s string) string {
+	switch {
+	case prob >= 0.75:
+		return p.paint("32", s)
+	case prob >= 0.4:
+		return p.paint("33", s)
+	}
+	return p.paint("31", s)
+}
+
+// meter draws a probability ten characters wide.
+func meter(prob float64) string {
+	full := int(math.Round(prob * 10))
+	return strings.Repeat("█", full) + strings.Repeat("░", 10-full)
+}
+
+func percent(v float64) string { return fmt.Sprintf("%.0f %%", 100*v) }
+
+// printBelief writes a belief for people: the answer alone on the first line,
+// then how far to trust it.
+func printBelief(w io.Writer, b gnothi.Belief, explain bool, p palette) error {
+	var s strings.Builder
+	switch b.Decision {
+	case control.Answer, control.Hedge:
+		answer := ""
+		if b.Answer != nil {
+			answer = text.Sanitise(*b.Answer)
+		}
+		if b.Decision == control.Hedge {
+			answer = "Perhaps: " + answer
+		}
+		s.WriteString(p.bold(answer) + "\n\n")
+	default:
+		s.WriteString(p.bold("I am not sure enough to answer.") + p.dim("  (decision: "+string(b.Decision)+")") + "\n\n")
+	}
+	s.WriteString("  " + trustLine(b, p) + "\n")
+	if why := evidenceLine(b); why != "" {
+		s.WriteString(p.dim("  because ") + why + "\n")
+	}
+	s.WriteString(p.dim("  cost    ") + costLine(b.Spend) + "\n")
+	if explain {
+		explainTo(&s, b, p)
+	}
+	_, err := io.WriteString(w, s.String())
+	return err
+}
+
+func trustLine(b gnothi.Belief, p palette) string {
+	switch {
+	case b.Outcome == text.Unparsed.String():
+		return "the reply could not be read as an answer, so there is no probability"
+	case b.Probability == nil:
+		return "no probability: " + *b.Calibration.Why
+	}
+	prob := *b.Probability
+	s := p.trust(prob, meter(prob)+" "+percent(prob)+" likely right")
+	if b.Interval != nil {
+		s += fmt.Sprintf("  (90 %% interval %.0f–%.0f %%; %s)", 100*b.Interval[0], 100*b.Interval[1], calibrationWords(b.Calibration))
+	}
+	if b.Calibration.Outside {
+		s += "\n  " + p.paint("33", "careful: these signals are unlike those of the calibration questions")
+	}
+	if b.Calibration.Status == calibrate.Borrowed && b.Calibration.Why != nil {
+		s += "\n  " + p.dim(*b.Calibration.Why)
+	}
+	return s
+}
+
+func calibrationWords(c calibrate.Calibration) string {
+	if c.Status == calibrate.Borrowed {
+		return fmt.Sprintf("prior, borrowed from other models: n = %d", c.N)
+	}
+	return fmt.Sprintf("calibrated on %s, n = %d", c.On, c.N)
+}
+
+// evidenceLine says in one line, without terms of the trade, what speaks for
+// and against the answer.
+func evidenceLine(b gnothi.Belief) string {
+	var parts []string
+	if b.Outcome == text.Refused.String() {
+		parts = append(parts, "the model says that it does not know")
+	}
+	for _, s := range b.Signals {
+		switch s.Name {
+		case "consistency/agreement":
+			parts = append(parts, fmt.Sprintf("%.0f of %d further tries gave the same answer", s.Raw, s.Reads))
+		case "likelihood/sequence-logprob":
+			parts = append(parts, fmt.Sprintf("the model gave these very words %s", percent(s.Score)))
+		case "verbal/p-true":
+			parts = append(parts, fmt.Sprintf("asked back, it says yes with %s", percent(s.Score)))
+		case "verbal/stated":
+			parts = append(parts, fmt.Sprintf("it states a confidence of %s", percent(s.Score)))
+		}
+	}
+	if len(b.Alternatives) > 0 {
+		alt := b.Alternatives[0]
+		parts = append(parts, fmt.Sprintf("the best rival was %q (%d×)", text.Clip(text.Sanitise(alt.Answer), 40), alt.Count))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func costLine(s gnothi.Spend) string {
+	line := fmt.Sprintf("%d calls, %d + %d tokens, %.2f s", s.Calls, s.PromptTokens, s.CompletionTokens, float64(s.WallMS)/1000)
+	switch {
+	case s.USD == nil:
+		return line + ", price unknown"
+	case *s.USD == 0:
+		return line
+	}
+	return line + fmt.Sprintf(", $%.6f", *s.USD)
+}
+
+// explanation is the inside of a belief, for --explain --json.
+type explanation struct {
+	Stopped string         `json:"stopped"`
+	Tie     bool           `json:"tie"`
+	Pool    []sampleShown  `json:"pool"`
+	Classes []classShown   `json:"classes"`
+	Terms   []termShown    `json:"terms,omitempty"`
+	Key     calibrate.Key  `json:"calibrator_key"`
+	Trace   []stepShown    `json:"trace,omitempty"`
+	Roles   map[string]int `json:"calls_by_role"`
+}
+
+type sampleShown struct {
+	Origin  monitor.Origin `json:"origin"`
+	Text    string         `json:"text"`
+	Answer  string         `json:"answer"`
+	Status  string         `json:"status"`
+	LogProb *float64       `json:"logprob"`
+}
+
+type classShown struct {
+	Answer  string  `json:"answer"`
+	Members []int   `json:"members"`
+	Weight  float64 `json:"weight"`
+}
+
+type termShown struct {
+	Name    string  `json:"name"`
+	LogOdds float64 `json:"log_odds"`
+}
+
+type stepShown struct {
+	Round    int    `json:"round"`
+	Before   string `json:"before"`
+	Feedback string `json:"feedback"`
+	After    string `json:"after"`
+	Kept     bool   `json:"kept"`
+}
+
+func explained(b gnothi.Belief) explanation {
+	study := b.Study
+	e := explanation{Stopped: study.Result.Stopped, Tie: study.Result.Tie, Key: study.Key, Roles: map[string]int{}}
+	for _, c := range study.Result.Pool {
+		s := sampleShown{Origin: c.Origin, Text: c.Text, Answer: c.Answer.Text, Status: c.Answer.Status.String()}
+		if len(c.Tokens) > 0 {
+			sum := 0.0
+			for _, t := range c.Tokens {
+				sum += t.LogProb
+			}
+			s.LogProb = &sum
+		}
+		e.Pool = append(e.Pool, s)
+	}
+	for _, c := range study.Result.Classes {
+		e.Classes = append(e.Classes, classShown{c.Answer.Text, c.Members, c.Weight})
+	}
+	if study.Estimate != nil {
+		for _, t := range study.Estimate.Terms {
+			e.Terms = append(e.Terms, termShown{t.Name, t.Value})
+		}
+	}
+	for _, s := range study.Result.Trace {
+		e.Trace = append(e.Trace, stepShown{s.Round, s.Before.Text, s.Feedback, s.After.Text, s.Kept})
+	}
+	for role, spend := range study.Roles {
+		e.Roles[role] = int(spend.Calls)
+	}
+	return e
+}
+
+func explainTo(s *strings.Builder, b gnothi.Belief, p palette) {
+	e := explained(b)
+	t := tabwriter.NewWriter(s, 0, 0, 2, ' ', 0)
+	head := func(title string) { fmt.Fprintf(t, "\n%s\n", p.bold(title)) }
+	head("What the model said")
+	for i, c := range e.Pool {
+		prob := ""
+		if c.LogProb != nil {
+			prob = "p " + fmt.Sprintf("%.3f", math.Exp(*c.LogProb))
+		}
+		fmt.Fprintf(t, "  %d\t%s\t%s\t%s\t%s\n", i, c.Origin, shown(c.Text), c.Status, prob)
+	}
+	head("Answers that mean the same")
+	for _, c := range e.Classes {
+		fmt.Fprintf(t, "  %s\tweight %.3g\tof %v\n", shown(c.Answer), c.Weight, c.Members)
+	}
+	if e.Tie {
+		fmt.Fprintln(t, "  a tie: the first of the equals won")
+	}
+	fmt.Fprintf(t, "  stopped: %s\n", e.Stopped)
+	for _, st := range e.Trace {
+		head(fmt.Sprintf("Round %d", st.Round))
+		fmt.Fprintf(t, "  before\t%s\n  feedback\t%s\n  after\t%s\n", shown(st.Before), shown(st.Feedback), shown(st.After))
+	}
+	head("Signals")
+	for _, sig := range b.Signals {
+		fmt.Fprintf(t, "  %s\t%.3f\t%s\t(raw %.4g from %s, %d read)\n", sig.Name, sig.Score, meter(sig.Score), sig.Raw, sig.Source, sig.Reads)
+	}
+	for name, why := range b.Missing {
+		fmt.Fprintf(t, "  %s\t–\t\t%s\n", name, why)
+	}
+	if len(e.Terms) > 0 {
+		head("How the probability came about (log-odds)")
+		sum := 0.0
+		for _, term := range e.Terms {
+			sum += term.LogOdds
+			fmt.Fprintf(t, "  %s\t%+.2f\n", term.Name, term.LogOdds)
+		}
+		fmt.Fprintf(t, "  sum\t%+.2f\t→ %s\n", sum, percent(1/(1+math.Exp(-sum))))
+	}
+	fmt.Fprintf(t, "\n  %s\t%s\n  policy\t%s\n  form\t%s\n  seed\t%d\n", "model", b.Model, e.Key.Policy, b.Form, b.Seed)
+	t.Flush()
+}
+
+func shown(s string) string {
+	return text.Clip(strings.Join(strings.Fields(text.Sanitise(s)), " "), 70)
+}
+
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,51 @@
+package control
+
+import (
+	"context"
+	"strings"
+
+	"gnothi/llm"
+	"gnothi/monitor"
+	"gnothi/monitor/prompt"
+)
+
+var (
+	critiqueTemplate = prompt.Template{Name: "critique", Version: 1, Text: "Question: {question}\nProposed answer: {answer}\nCheck the proposed answer. If it is right, reply only: NO CHANGE. Otherwise say in one or two sentences what is wrong with it."}
+	reviseTemplate   = prompt.Template{Name: "revise", Version: 1, Text: "Question: {question}\nEarlier answer: {answer}\nCriticism of it, which may be mistaken: {feedback}\nAnswer the question again. Give only the answer, in a few words."}
+)
+
+// SelfRefine lets the model criticise and revise its own answer for at most so
+// many rounds, and keeps the last revision (self-language-feedback, Lu et
+// al. 2023; Self-Refine, Madaan et al. 2023). There is no verifier: whether it
+// corrects more than it spoils is for its trace to say.
+func SelfRefine(rounds int) Policy {
+	return Loop{Name: "self-refine " + critiqueTemplate.ID() + " " + reviseTemplate.ID(), Feedback: critique, Revise: revise, Rounds: rounds}
+}
+
+func critique(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (string, bool, error) {
+	reply, err := ask(ctx, t, "judge", critiqueTemplate.Fill("question", t.Question.Text, "answer", c.Text), 0)
+	if err != nil {
+		return "", false, err
+	}
+	words := strings.TrimSpace(reply.Text)
+	return words, words == "" || strings.Contains(strings.ToUpper(words), "NO CHANGE"), nil
+}
+
+func revise(ctx context.Context, t *monitor.Trial, round int, c *monitor.Candidate, feedback string) (*monitor.Candidate, error) {
+	reply, err := ask(ctx, t, "rewrite", reviseTemplate.Fill("question", t.Question.Text, "answer", c.Text, "feedback", feedback), round)
+	if err != nil {
+		return nil, err
+	}
+	return t.Candidate(reply, monitor.FromRevision, c), nil
+}
+
+// ask puts one prompt to the model in a fresh context, greedily.
+func ask(ctx context.Context, t *monitor.Trial, role, content string, i int) (llm.Choice, error) {
+	greedy := 0.0
+	req := llm.Request{Messages: []llm.Message{{Role: "user", Text: content}}, MaxTokens: 256, Temperature: &greedy, LogProbs: t.Model.Can(llm.LogProbs)}
+	res, err := t.Do(ctx, llm.Op{Request: req, Seed: t.SeedFor(role, i), Role: role})
+	if err != nil {
+		return llm.Choice{}, err
+	}
+	return res.Choices[0], nil
+}

@@ -1,0 +1,246 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"gnothi/engine"
+	"gnothi/engine/token"
+	"gnothi/llm"
+)
+
+// File is a GGUF file: where it lies and what it is.
+type File struct {
+	Path   string
+	Name   string // as a person would name it
+	SHA256 string // of the whole file; computed when it is empty
+}
+
+// Options says how to run a model. The zero value is right for most.
+type Options struct {
+	Engine engine.Options
+	// Constant are texts that many prompts begin with. They are evaluated once
+	// and kept, in memory and in CacheDir.
+	Constant []string
+	// CacheDir holds evaluated constant texts between processes; empty: none does.
+	CacheDir string
+}
+
+// Model is a GGUF file as an [llm.Model].
+type Model struct {
+	engine  *engine.Engine
+	id      llm.ID
+	prompts *prompts
+}
+
+// Open maps the file and starts an engine on it.
+func Open(f File, o Options) (*Model, error) {
+	e, err := engine.Open(f.Path, o.Engine)
+	if err != nil {
+		return nil, err
+	}
+	if f.SHA256 == "" {
+		if f.SHA256, err = e.SHA256(); err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
+	}
+	m := &Model{engine: e, id: llm.ID{Provider: "local", Name: f.Name, Weights: f.SHA256}}
+	m.prompts = newPrompts(e, o.Constant, o.CacheDir)
+	return m, nil
+}
+
+// Close stops the engine; what runs ends with an error.
+func (m *Model) Close() error { return m.engine.Close() }
+
+// Engine gives the engine inside, for what is not a Model's business.
+func (m *Model) Engine() *engine.Engine { return m.engine }
+
+// ID implements llm.Model.
+func (m *Model) ID() llm.ID { return m.id }
+
+// Can implements llm.Model.
+func (m *Model) Can(a llm.Ability) bool {
+	switch a {
+	case llm.LogProbs, llm.Distribution, llm.RawPrompt, llm.ScoreText, llm.Seeded, llm.Streaming:
+		return true
+	}
+	return false
+}
+
+// Do implements llm.Model.
+func (m *Model) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
+	if err := m.accepts(op.Request); err != nil {
+		return nil, err
+	}
+	ids, err := m.encode(op.Request)
+	if err != nil {
+		return nil, err
+	}
+	info := m.engine.Info()
+	if len(ids) >= info.Context {
+		return nil, &llm.ContextLengthError{Tokens: len(ids), Context: info.Context}
+	}
+	prefix, cached, err := m.prompts.evaluate(ctx, ids)
+	if err != nil {
+		return nil, known(err)
+	}
+	res := &llm.Result{Model: m.id.Name, Usage: llm.Usage{PromptTokens: int64(len(ids)), PromptCached: int64(cached), Priced: true}}
+	if op.Kind == llm.Score {
+		err = m.score(ctx, op, prefix, res)
+	} else {
+		err = m.generate(ctx, op, prefix, res)
+	}
+	if err != nil {
+		return nil, known(err)
+	}
+	return res, nil
+}
+
+// known gives the engine's errors the names of the contract.
+func known(err error) error {
+	var long *engine.ContextError
+	if errors.As(err, &long) {
+		return &llm.ContextLengthError{Tokens: long.Tokens, Context: long.Context}
+	}
+	return err
+}
+
+// unsupported are fields of a request that would change the answer and that a
+// local model cannot honour; any other unknown field is ignored.
+var unsupported = map[string]llm.Ability{"tools": llm.Tools, "functions": llm.Tools, "response_format": llm.Schema, "audio": "audio", "logit_bias": "logit_bias"}
+
+func (m *Model) accepts(r llm.Request) error {
+	for field, ability := range unsupported {
+		raw := strings.Join(strings.Fields(string(r.Extra[field])), "")
+		switch raw {
+		case "", "null", "[]", "{}", `{"type":"text"}`:
+		default:
+			return &llm.UnsupportedError{Model: m.id, Ability: ability}
+		}
+	}
+	return nil
+}
+
+// encode turns a request into tokens. Only the template's own markers become
+// control tokens: what a message contains is text.
+func (m *Model) encode(r llm.Request) ([]int32, error) {
+	tok := m.engine.Tokenizer()
+	if r.Prompt != "" {
+		return tok.Encode(r.Prompt, token.Options{AddSpecial: true}), nil
+	}
+	template, err := m.engine.Template()
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Messages) == 0 {
+		return nil, errors.New("the request has neither a prompt nor messages")
+	}
+	turns := make([]token.Turn, len(r.Messages))
+	for i, msg := range r.Messages {
+		role := msg.Role
+		switch role {
+		case "developer":
+			role = "system"
+		case "system", "user", "assistant":
+		default:
+			return nil, fmt.Errorf("message %d: a local model has no role %q: want system, user or assistant", i, role)
+		}
+		if hasParts(msg) {
+			return nil, &llm.UnsupportedError{Model: m.id, Ability: llm.Images}
+		}
+		turns[i] = token.Turn{Role: role, Text: msg.Text}
+	}
+	return template.Encode(tok, turns, true)
+}
+
+func (m *Model) score(ctx context.Context, op llm.Op, prefix *engine.Prefix, res *llm.Result) error {
+	tok := m.engine.Tokenizer()
+	ids := tok.Encode(op.Continuation, token.Options{})
+	if len(ids) == 0 {
+		return errors.New("there is no continuation to score")
+	}
+	scored, err := m.engine.Score(ctx, prefix, ids, op.Request.TopLogProbs)
+	if err != nil {
+		return err
+	}
+	c := llm.Choice{Text: op.Continuation, Finish: "stop"}
+	for _, t := range scored {
+		c.Tokens = append(c.Tokens, m.token(t.Token, op.Request.TopLogProbs))
+	}
+	res.Choices = []llm.Choice{c}
+	res.Usage.CompletionTokens = int64(len(ids))
+	return nil
+}
+
+func (m *Model) generate(ctx context.Context, op llm.Op, prefix *engine.Prefix, res *llm.Result) error {
+	n := op.N()
+	writers := make([]*writer, n)
+	samplings := make([]engine.Sampling, n)
+	for k := range n {
+		writers[k] = newWriter(m, op, op.Index(k))
+		samplings[k] = m.sampling(op, op.Index(k), prefix.Len())
+	}
+	var failed error
+	err := m.engine.Generate(ctx, prefix, samplings, func(seq int, s engine.Step) bool {
+		res.Usage.CompletionTokens++
+		more, err := writers[seq].step(s)
+		if err != nil && failed == nil {
+			failed = err
+		}
+		return more && failed == nil
+	})
+	if failed != nil {
+		return failed // the stream's reader gave up
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range writers {
+		c, err := w.close()
+		if err != nil {
+			return err
+		}
+		res.Choices = append(res.Choices, c)
+	}
+	return nil
+}
+
+func (m *Model) sampling(op llm.Op, index, prompt int) engine.Sampling {
+	r := op.Request
+	s := engine.Sampling{Seed: llm.SeedOf(op.Seed, index), Temperature: 1, TopK: r.TopK, Stop: m.ends(), Top: r.TopLogProbs, MaxTokens: m.engine.Info().Context - prompt}
+	if s.Seed == 0 {
+		s.Seed = rand.Uint64()
+	}
+	if r.MaxTokens > 0 {
+		s.MaxTokens = min(s.MaxTokens, r.MaxTokens)
+	}
+	for from, to := range map[*float64]*float64{r.Temperature: &s.Temperature, r.TopP: &s.TopP, r.MinP: &s.MinP} {
+		if from != nil {
+			*to = *from
+		}
+	}
+	return s
+}
+
+// ends lists the tokens that end a turn.
+func (m *Model) ends() []int32 {
+	tok := m.engine.Tokenizer()
+	return slices.DeleteFunc([]int32{tok.EOS()}, func(id int32) bool { return id < 0 })
+}
+
+// token translates a token and its figures.
+func (m *Model) token(t engine.Token, top int) llm.Token {
+	tok := m.engine.Tokenizer()
+	out := llm.Token{
+		Text: string(tok.Piece(t.ID)), LogProb: t.LogProb,
+		Dist: &llm.Dist{Entropy: t.Entropy, LogZ: t.LogZ, KLUniform: t.SelfCertainty, Vocab: m.engine.Info().Vocab},
+	}
+	for _, alt := range t.Top[:min(top, len(t.Top))] {
+		out.Top = append(out.Top, llm.TopToken{Text: string(tok.Piece(alt.ID)), LogProb: alt.LogProb})
+	}
+	return out
+}

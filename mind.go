@@ -1,0 +1,190 @@
+package gnothi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gnothi/control"
+	"gnothi/llm"
+	"gnothi/monitor"
+	"gnothi/monitor/calibrate"
+	"gnothi/monitor/consistency"
+	"gnothi/monitor/likelihood"
+	"gnothi/monitor/prompt"
+	"gnothi/text"
+)
+
+// Question is what is asked.
+type Question = monitor.Question
+
+// Mind is a model under a monitor–control loop. It is safe for concurrent use.
+type Mind struct {
+	model       llm.Model
+	policy      control.Policy
+	policyName  string
+	signals     []monitor.Signal
+	calibrators *calibrate.Set
+	rule        control.Rule
+	form        string
+	maxTokens   int
+	limits      llm.Limits
+	seed        uint64
+	progress    func(drawn int)
+}
+
+// Option sets something about a Mind.
+type Option func(*Mind)
+
+// WithPolicy sets how calls are spent; name is what a belief calls it. The
+// default is [control.Auto].
+func WithPolicy(name string, p control.Policy) Option {
+	return func(m *Mind) { m.policyName, m.policy = name, p }
+}
+
+// WithSignals reads these signals too, at whatever they cost.
+func WithSignals(s ...monitor.Signal) Option {
+	return func(m *Mind) { m.signals = append(m.signals, s...) }
+}
+
+// WithCalibrators replaces the calibrators that come with gnothi.
+func WithCalibrators(s *calibrate.Set) Option { return func(m *Mind) { m.calibrators = s } }
+
+// WithRule sets what is done with an answer of a probability.
+func WithRule(r control.Rule) Option { return func(m *Mind) { m.rule = r } }
+
+// WithForm sets how questions are asked: auto, shots or chat.
+func WithForm(name string) Option { return func(m *Mind) { m.form = name } }
+
+// WithMaxTokens bounds the length of an answer.
+func WithMaxTokens(n int) Option { return func(m *Mind) { m.maxTokens = n } }
+
+// WithLimits sets the ceilings of what one question may cost.
+func WithLimits(l llm.Limits) Option { return func(m *Mind) { m.limits = l } }
+
+// WithSeed sets the root of everything random; the default is 1.
+func WithSeed(seed uint64) Option { return func(m *Mind) { m.seed = seed } }
+
+// WithProgress hears how many samples a policy has drawn.
+func WithProgress(f func(drawn int)) Option { return func(m *Mind) { m.progress = f } }
+
+// New puts a model under a loop of monitoring and control. Calls are charged to
+// a question's ledger where the model is wrapped in [llm.Metered].
+func New(model llm.Model, opts ...Option) (*Mind, error) {
+	m := &Mind{model: model, policy: control.Auto(), policyName: "auto", form: "auto", seed: 1}
+	for _, o := range opts {
+		o(m)
+	}
+	if m.calibrators == nil {
+		set, err := calibrate.Shipped()
+		if err != nil {
+			return nil, err
+		}
+		m.calibrators = set
+	}
+	return m, nil
+}
+
+// Ask answers a question, in the form that suits it.
+//
+// An error comes with what is known of the belief: its spend, and the answer if
+// there was one before it. [llm.ErrBudget] means that a ceiling was reached
+// before there was an answer.
+func (m *Mind) Ask(ctx context.Context, q Question) (Belief, error) {
+	if strings.TrimSpace(q.Text) == "" {
+		return Belief{}, errors.New("the question is empty")
+	}
+	form, ok := prompt.Select(m.form, m.model, q)
+	if !ok {
+		return Belief{}, fmt.Errorf("form %q: want auto, shots or chat", m.form)
+	}
+	return m.Deliberate(ctx, q, form.ID(), form.Request(q))
+}
+
+// Deliberate answers a question that is already a request, such as a client's
+// conversation; form names the way in which it is asked.
+func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.Request) (Belief, error) {
+	start := time.Now()
+	if m.maxTokens > 0 {
+		req.MaxTokens = m.maxTokens
+	}
+	ledger := llm.NewLedger(m.limits)
+	trial := monitor.NewTrial(monitor.TrialOptions{Model: m.model, Question: q, Request: req, Ledger: ledger, Seed: llm.Derive(m.seed, q.Text, 0), Progress: m.progress})
+	b := Belief{Schema: BeliefSchema, Question: q.Text, Policy: m.policyName, Form: form, Model: m.model.ID().String(), Seed: m.seed}
+	b.Calibration.Status = calibrate.Uncalibrated
+	res, err := m.policy.Run(ctx, trial)
+	study := &Study{Result: res}
+	b.Study = study
+	if err == nil && res.Best == nil {
+		err = errors.New("the policy found no answer")
+	}
+	if err == nil {
+		study.Key = calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}
+		err = m.monitor(ctx, trial, &b)
+	}
+	b.Spend = spend(ledger, time.Since(start))
+	study.Roles = ledger.ByRole()
+	if err != nil {
+		b.Error = err.Error()
+		return b, err
+	}
+	b.Decision = m.rule.Decide(b.Probability)
+	return b, nil
+}
+
+// monitor reads the signals of the best candidate and calibrates them.
+func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief) error {
+	res := b.Study.Result
+	best := res.Best
+	answer := best.Answer.Text
+	if best.Answer.Status != text.Parsed {
+		answer = strings.TrimSpace(best.Text)
+	}
+	b.Answer, b.Outcome = &answer, best.Answer.Status.String()
+	for i, c := range res.Classes {
+		if i > 0 || best.Key != res.Pool[c.Members[0]].Key {
+			b.Alternatives = append(b.Alternatives, Alternative{Answer: c.Answer.Text, Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
+		}
+	}
+	for _, s := range m.reads(t) {
+		r, err := monitor.ScoreOne(ctx, s, t, best)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil || !finite(r.Score) {
+			if err == nil {
+				err = fmt.Errorf("score is not finite")
+			}
+			if b.Missing == nil {
+				b.Missing = map[string]string{}
+			}
+			b.Missing[s.Name()] = err.Error()
+			continue
+		}
+		b.Study.Readings = append(b.Study.Readings, calibrate.Named{Name: s.Name(), Reading: r})
+		b.Signals = append(b.Signals, Signal{Name: s.Name(), Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads})
+		b.Claims = append(b.Claims, r.Parts...)
+	}
+	est, cal := m.calibrators.Estimate(b.Study.Key, b.Study.Readings)
+	b.Calibration = cal
+	if best.Answer.Status == text.Unparsed {
+		// What could not be read can not be right or wrong.
+		return nil
+	}
+	if b.Study.Estimate = est; est != nil {
+		b.Probability, b.Interval = &est.P, &[2]float64{est.Low, est.High}
+	}
+	return nil
+}
+
+// reads lists the signals to read: those that cost nothing beyond what the
+// policy has drawn, and those that were asked for.
+func (m *Mind) reads(t *monitor.Trial) []monitor.Signal {
+	free := []monitor.Signal{likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty()}
+	if drawn, _ := t.Drawn(); len(drawn) > 1 {
+		free = append(free, consistency.Agreement(0), consistency.Entropy(0))
+	}
+	return append(free, m.signals...)
+}

@@ -1,0 +1,138 @@
+package calibrate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+
+	"gnothi/stats"
+)
+
+// Example is a labelled answer to fit on.
+type Example struct {
+	Readings []Named
+	Right    bool
+	Cluster  string // questions about the same thing; they are never parted
+}
+
+// penalty is the L2 penalty of a fit, on standardised features: a prior of
+// coefficients of about 1, which matters for few answers only.
+const penalty = 1
+
+// folds of cross-fitting.
+const folds = 10
+
+// MinExamples is the fewest labelled answers that a calibrator is fitted on.
+const MinExamples = 30
+
+// Fit fits a calibrator on labelled answers, using the signals that all of them
+// have. It also returns the cross-fitted probabilities, in the order of the
+// examples, for honest figures.
+func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator, []float64, error) {
+	if len(examples) < MinExamples {
+		return nil, nil, fmt.Errorf("%d labelled answers: at least %d are needed", len(examples), MinExamples)
+	}
+	c := &Calibrator{Schema: Schema, Key: key, Name: name, On: on, Signals: common(examples)}
+	if len(c.Signals) == 0 {
+		return nil, nil, fmt.Errorf("no signal was read for all %d answers", len(examples))
+	}
+	x, y := make([][]float64, len(examples)), make([]float64, len(examples))
+	clusters := make([]string, len(examples))
+	for i, e := range examples {
+		var err error
+		if x[i], err = Features(c.Signals, e.Readings); err != nil {
+			return nil, nil, err
+		}
+		if e.Right {
+			y[i] = 1
+			c.BaseRate += 1 / float64(len(examples))
+		}
+		if clusters[i] = e.Cluster; e.Cluster == "" {
+			clusters[i] = fmt.Sprint("#", i)
+		}
+	}
+	groups := stats.Groups(clusters)
+	fit, err := stats.FitLogistic(x, y, penalty)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%d answers, %.0f %% of them right: %w", len(y), 100*c.BaseRate, err)
+	}
+	if err := fit.Clustered(x, y, groups); err != nil {
+		return nil, nil, err
+	}
+	c.Fit = fit
+	held, err := crossFit(x, y, groups, seed)
+	if err != nil {
+		return nil, nil, err
+	}
+	base, err := stats.BaseRates(y, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Skill, err = stats.LogLossSkill(held, base, y); err != nil {
+		return nil, nil, err
+	}
+	c.spread(x)
+	return c, held, nil
+}
+
+func crossFit(x [][]float64, y []float64, groups []int, seed uint64) ([]float64, error) {
+	fold, err := stats.Folds(rand.New(rand.NewPCG(seed, 0)), len(y), folds, groups)
+	if err != nil {
+		return nil, err
+	}
+	fit := func(train []int) (*stats.Logistic, error) {
+		tx, ty := make([][]float64, len(train)), make([]float64, len(train))
+		for k, i := range train {
+			tx[k], ty[k] = x[i], y[i]
+		}
+		return stats.FitLogistic(tx, ty, penalty)
+	}
+	return stats.CrossFit(fold, fit, func(m *stats.Logistic, i int) (float64, error) { return m.Predict(x[i]) })
+}
+
+// common gives the signals that every example has, in the first one's order.
+func common(examples []Example) []string {
+	count := map[string]int{}
+	for _, e := range examples {
+		for _, r := range e.Readings {
+			count[r.Name]++
+		}
+	}
+	var names []string
+	for _, r := range examples[0].Readings {
+		if count[r.Name] == len(examples) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// spread sets the ellipsoid that holds 99 of 100 of the fitted examples.
+func (c *Calibrator) spread(x [][]float64) {
+	k := len(c.Signals)
+	z := mat.NewDense(len(x), k, nil)
+	for i := range x {
+		z.SetRow(i, standardised(c.Fit, x[i]))
+	}
+	var cov mat.Dense
+	cov.Mul(z.T(), z)
+	cov.Scale(1/float64(len(x)), &cov)
+	for i := range k {
+		cov.Set(i, i, cov.At(i, i)+0.01) // signals may be all but collinear
+	}
+	var inv mat.Dense
+	// The ridge makes the matrix positive definite; a condition warning is harmless.
+	_ = inv.Inverse(&cov)
+	c.Spread = make([][]float64, k)
+	for i := range k {
+		c.Spread[i] = slices.Clone(inv.RawRowView(i))
+	}
+	d := make([]float64, len(x))
+	for i := range x {
+		d[i] = quad(c.Spread, z.RawRowView(i))
+	}
+	slices.Sort(d)
+	c.Reach = d[len(d)*99/100]
+}

@@ -1,0 +1,109 @@
+package prompt
+
+import (
+	"strings"
+
+	"gnothi/llm"
+	"gnothi/monitor"
+	"gnothi/text"
+)
+
+// Form is the way in which a question becomes a request.
+type Form struct {
+	Name    string
+	Version int
+	// Words is everything constant that the form says; it is what ID hashes.
+	Words   string
+	Request func(monitor.Question) llm.Request
+}
+
+// ID is name@version:hash.
+func (f Form) ID() string { return Template{f.Name, f.Version, f.Words}.ID() }
+
+// shortQuestion bounds, in bytes, what the few-shot form is meant for.
+const shortQuestion = 300
+
+// Select gives the form of a name: shots, chat, or auto, which asks a short
+// question on one line with examples and anything else through the chat
+// template. The few-shot form is raw text where the model can continue one, and
+// chat turns elsewhere.
+func Select(name string, m llm.Model, q monitor.Question) (Form, bool) {
+	shots := ShotsChat
+	if m.Can(llm.RawPrompt) {
+		shots = ShotsRaw
+	}
+	switch name {
+	case "chat":
+		return Chat, true
+	case "shots":
+		return shots, true
+	case "auto", "":
+		if s := strings.TrimSpace(q.Text); len(s) > shortQuestion || strings.ContainsAny(s, "\n\r") || q.Context != "" {
+			return Chat, true
+		}
+		return shots, true
+	}
+	return Form{}, false
+}
+
+// Chat asks through the model's chat template and leaves the length open.
+var Chat = Form{
+	Name: "chat", Version: 1,
+	Request: func(q monitor.Question) llm.Request {
+		content := q.Text
+		if q.Context != "" {
+			content = "Context: " + Quote(q.Context) + "\n\n" + content
+		}
+		return llm.Request{Messages: []llm.Message{{Role: "user", Text: content}}, MaxTokens: 512}
+	},
+}
+
+// shots are the examples of the few-shot forms: short answers of several kinds.
+var shots = []struct{ q, a string }{
+	{"What is the capital of Portugal?", "Lisbon"},
+	{"Who composed the opera Carmen?", "Georges Bizet"},
+	{"How many strings does a violin have?", "4"},
+	{"Is ice colder than steam?", "Yes"},
+	{"Anna has 4 pens and buys 3 more. How many pens does she have?", "7"},
+}
+
+// answerTokens bounds a short answer.
+const answerTokens = 32
+
+// ShotsRaw asks for a short answer by continuing a text of question and answer
+// lines. On a small model it costs few tokens and leaves the answer's
+// log-probabilities undiluted by chatter.
+var ShotsRaw = Form{
+	Name: "shots-raw", Version: 1, Words: shotText(),
+	Request: func(q monitor.Question) llm.Request {
+		return llm.Request{Prompt: shotText() + "Question: " + oneLine(q.Text) + "\nAnswer:", Stop: []string{"\n"}, MaxTokens: answerTokens}
+	},
+}
+
+// ShotsPrefix is the constant beginning of every ShotsRaw prompt, which an
+// engine may keep evaluated.
+func ShotsPrefix() string { return shotText() + "Question:" }
+
+// ShotsChat asks for a short answer after the same examples as chat turns.
+var ShotsChat = Form{
+	Name: "shots-chat", Version: 1, Words: shotText(),
+	Request: func(q monitor.Question) llm.Request {
+		var ms []llm.Message
+		for _, s := range shots {
+			ms = append(ms, llm.Message{Role: "user", Text: s.q}, llm.Message{Role: "assistant", Text: s.a})
+		}
+		ms = append(ms, llm.Message{Role: "user", Text: oneLine(q.Text)})
+		return llm.Request{Messages: ms, MaxTokens: 4 * answerTokens}
+	},
+}
+
+func shotText() string {
+	var b strings.Builder
+	for _, s := range shots {
+		b.WriteString("Question: " + s.q + "\nAnswer: " + s.a + "\n\n")
+	}
+	return b.String()
+}
+
+// oneLine keeps a question from ending its own line of the form.
+func oneLine(s string) string { return strings.Join(strings.Fields(text.Sanitise(s)), " ") }

@@ -1,0 +1,81 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"gnothi/llm"
+)
+
+// Trial is one question under study: the model, the request, the ledger, a memo
+// of evidence and pools of samples. It knows no kind of evidence itself.
+type Trial struct {
+	TrialOptions
+	path  string
+	memo  *memo
+	mu    sync.Mutex
+	pools map[Sampling]*pool
+	last  Sampling // how the latest samples were drawn
+}
+
+// TrialOptions is what a trial is made of.
+type TrialOptions struct {
+	Model    llm.Model
+	Question Question
+	// Request is the question in the form in which it is asked.
+	Request llm.Request
+	// Ledger is where calls are charged; nil opens one without ceilings.
+	Ledger *llm.Ledger
+	// Seed is the root of everything random in the trial.
+	Seed uint64
+	// Progress, if set, hears how many samples there are after each draw.
+	Progress func(drawn int)
+}
+
+// NewTrial puts a question to a model.
+func NewTrial(o TrialOptions) *Trial {
+	if o.Ledger == nil {
+		o.Ledger = llm.NewLedger(llm.Limits{})
+	}
+	return newTrial(o, "", &waitGraph{on: map[*entry]map[*entry]int{}})
+}
+
+func newTrial(o TrialOptions, path string, g *waitGraph) *Trial {
+	return &Trial{
+		TrialOptions: o, path: path, last: DefaultSampling,
+		memo:  &memo{waits: g, entries: map[any]*entry{}},
+		pools: map[Sampling]*pool{},
+	}
+}
+
+// Child gives a nested study its own pool, memo and seed path: an inner policy,
+// another model, the next question of a chain. Ledger and budget are the
+// parent's. A nil model and a request without a prompt keep the parent's.
+func (t *Trial) Child(name string, i int, m llm.Model, req llm.Request) *Trial {
+	o := t.TrialOptions
+	if m != nil {
+		o.Model = m
+	}
+	if req.Messages != nil || req.Prompt != "" {
+		o.Request = req
+	}
+	return newTrial(o, fmt.Sprintf("%s/%s[%d]", t.path, name, i), t.memo.waits)
+}
+
+// SeedFor gives the seed for a named use below the trial, never 0.
+func (t *Trial) SeedFor(name string, i int) uint64 {
+	return llm.Derive(t.Seed, t.path+"/"+name, i)
+}
+
+// Do runs an operation on the trial's model and charges the ledger.
+func (t *Trial) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
+	return t.Model.Do(llm.WithLedger(ctx, t.Ledger), op)
+}
+
+// Candidate reads a choice as an answer to the trial's question.
+func (t *Trial) Candidate(c llm.Choice, origin Origin, parent *Candidate) *Candidate {
+	task := t.Question.Task()
+	answer := task.Extract(c.Text)
+	return &Candidate{Choice: c, Answer: answer, Key: task.Key(answer), Origin: origin, Parent: parent}
+}

@@ -1,0 +1,99 @@
+package verbal
+
+import (
+	"context"
+	"math"
+	"strings"
+
+	"gnothi/llm"
+	"gnothi/monitor"
+	"gnothi/monitor/prompt"
+	"gnothi/text"
+)
+
+// PTrue is verbal/p-true (p-true-p-ik, Kadavath et al. 2022): the model is
+// shown question and proposed answer and asked whether the answer is correct;
+// raw and score are P(Yes) renormalised over all spellings of yes and no.
+func PTrue() monitor.Signal {
+	return monitor.Each("verbal/p-true", func(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (monitor.Reading, error) {
+		v, err := monitor.Get(ctx, t, Verdict{c})
+		return monitor.Reading{Score: v.Yes, Raw: v.Yes, Source: v.Source, Reads: v.Reads}, err
+	})
+}
+
+var verdictTemplate = prompt.Template{Name: "verdict", Version: 1, Text: "Question: {question}\nProposed answer: {answer}\nIs the proposed answer correct? Answer Yes or No."}
+
+// Verdict is the evidence of the model's own yes or no to a candidate.
+type Verdict struct{ Candidate *monitor.Candidate }
+
+// VerdictReading is a verdict. Mass is the probability that the reply began
+// with a yes or a no at all; below one half the log-probabilities are not
+// trusted and Samples replies are counted instead.
+type VerdictReading struct {
+	Yes    float64
+	Mass   float64
+	Source string // logprobs or samples
+	Reads  int
+}
+
+// Samples is how many replies are counted where log-probabilities do not serve.
+const Samples = 5
+
+// Gather implements monitor.Evidence.
+func (v Verdict) Gather(ctx context.Context, t *monitor.Trial) (VerdictReading, error) {
+	q := t.Question
+	ask := verdictTemplate.Fill("question", q.Text, "answer", v.Candidate.Text)
+	greedy := 0.0
+	op := llm.Op{Role: "judge", Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: ask}}, MaxTokens: 4, Temperature: &greedy}}
+	if t.Model.Can(llm.LogProbs) {
+		op.Request.LogProbs, op.Request.TopLogProbs = true, 20
+		res, err := t.Do(ctx, op)
+		if err != nil {
+			return VerdictReading{}, err
+		}
+		if yes, mass := yesMass(res.Choices[0].Tokens); mass >= 0.5 {
+			return VerdictReading{Yes: yes / mass, Mass: mass, Source: "logprobs", Reads: 1}, nil
+		}
+	}
+	warm := 1.0
+	op.Request.Temperature, op.Request.LogProbs, op.Request.TopLogProbs = &warm, false, 0
+	op.Request.MaxTokens, op.Indices, op.Seed = 16, llm.Range(0, Samples), t.SeedFor("verdict", v.Candidate.Index)
+	res, err := t.Do(ctx, op)
+	if err != nil {
+		return VerdictReading{}, err
+	}
+	yes, read := 0, 0
+	for _, c := range res.Choices {
+		if verdict, ok := text.ReadBool(c.Text); ok {
+			read++
+			if verdict {
+				yes++
+			}
+		}
+	}
+	if read == 0 {
+		return VerdictReading{}, &monitor.MissingError{Needs: "a yes or no in reply; the model gave none"}
+	}
+	return VerdictReading{Yes: (float64(yes) + 0.5) / float64(read+1), Source: "samples", Reads: read}, nil
+}
+
+// yesMass sums the probability of every spelling of yes, and of yes and no
+// together, at the first token that is not blank.
+func yesMass(tokens []llm.Token) (yes, mass float64) {
+	for _, tok := range tokens {
+		if strings.TrimSpace(tok.Text) == "" {
+			continue
+		}
+		for _, alt := range tok.Top {
+			switch strings.ToLower(strings.Trim(alt.Text, " \n\t.,!\"'")) {
+			case "yes", "true":
+				yes += math.Exp(alt.LogProb)
+				mass += math.Exp(alt.LogProb)
+			case "no", "false":
+				mass += math.Exp(alt.LogProb)
+			}
+		}
+		break
+	}
+	return yes, mass
+}
