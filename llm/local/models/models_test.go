@@ -34,12 +34,12 @@ func content() []byte {
 }
 
 // newStore is an empty store that knows one model, "tiny", with the content
-// and the given sources, and is out of patience after 300 ms.
+// and the given sources.
 func newStore(t *testing.T, sources ...Source) *Store {
 	t.Helper()
 	b := content()
 	sum := sha256.Sum256(b)
-	return &Store{Dir: filepath.Join(t.TempDir(), "models"), Timeout: 300 * time.Millisecond, known: []Model{{
+	return &Store{Dir: filepath.Join(t.TempDir(), "models"), Timeout: 5 * time.Second, known: []Model{{
 		Name: "tiny", File: "Tiny.Q4_1.gguf", Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:]),
 		Licence: "Apache-2.0", Architecture: "llama", Sources: sources,
 	}}}

