@@ -1,0 +1,363 @@
+package upstream
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"gnothi/llm"
+)
+
+// Client sends requests to one provider. Its zero limits are replaced by the
+// defaults of [Client.Defaults].
+type Client struct {
+	Provider  string        // for error messages
+	HTTP      *http.Client  // nil: a transport of its own
+	Secrets   []string      // never shown in an error
+	Connect   time.Duration // for the transport of its own; default 10s
+	FirstByte time.Duration // from the call to the response's headers; default 5m
+	Idle      time.Duration // between two bytes of a body; default 2m
+	MaxBody   int64         // of a response that is no stream; default 32 MiB
+}
+
+// Defaults fills what is zero.
+func (c *Client) Defaults() {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&c.Connect, 10 * time.Second}, {&c.FirstByte, 5 * time.Minute}, {&c.Idle, 2 * time.Minute}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = 32 << 20
+	}
+	if c.HTTP == nil {
+		c.HTTP = &http.Client{
+			Transport: &http.Transport{
+				Proxy:                 http.ProxyFromEnvironment,
+				DialContext:           (&net.Dialer{Timeout: c.Connect, KeepAlive: 30 * time.Second}).DialContext,
+				TLSHandshakeTimeout:   c.Connect,
+				ForceAttemptHTTP2:     true,
+				MaxIdleConnsPerHost:   256,
+				IdleConnTimeout:       90 * time.Second,
+				ExpectContinueTimeout: time.Second,
+				// A compressed stream comes in lumps; see also body.
+				DisableCompression: true,
+			},
+			// Following one would repeat the call as a GET.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+}
+
+// Response is an answer with status 2xx. Body has to be closed, which ends the
+// request at once even if there is more to come.
+type Response struct {
+	Status int
+	Header http.Header
+	Type   string // media type, lower case
+	Body   io.ReadCloser
+}
+
+// Post sends a JSON body. Every error is an [llm.APIError], except that of an
+// ended context, which is the context's cause.
+func (c *Client) Post(ctx context.Context, url string, header http.Header, payload []byte) (*Response, error) {
+	limited, cancel := context.WithCancelCause(ctx)
+	b := &body{client: c, parent: ctx, ctx: limited, cancel: cancel, idle: c.Idle}
+	b.timer = time.AfterFunc(c.FirstByte, func() { cancel(fmt.Errorf("no answer within %v", c.FirstByte)) })
+
+	req, err := http.NewRequestWithContext(limited, http.MethodPost, url, bytes.NewReader(payload))
+	if err != nil {
+		b.Close()
+		return nil, c.failed(ctx, limited, err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.HTTP.Do(req)
+	b.timer.Stop()
+	if err != nil {
+		err = c.failed(ctx, limited, err)
+		b.Close()
+		return nil, err
+	}
+	b.raw, b.r = resp.Body, resp.Body
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		// Not asked for, but some proxies compress regardless.
+		b.r = &lazyGzip{under: &timed{b}}
+	} else {
+		b.r = &timed{b}
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		defer b.Close()
+		return nil, c.refusal(resp, b)
+	}
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return &Response{Status: resp.StatusCode, Header: resp.Header, Type: media, Body: b}, nil
+}
+
+// ReadAll reads a whole body, up to the client's limit, and checks its encoding.
+func (c *Client) ReadAll(r *Response) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r.Body, c.MaxBody+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case int64(len(data)) > c.MaxBody:
+		e := c.Malformed(r.Status, "the answer is larger than %d bytes", c.MaxBody)
+		e.Temporary = false
+		return nil, e
+	case !utf8.Valid(data):
+		return nil, c.Malformed(r.Status, "the answer is not valid UTF-8")
+	case looksLikeHTML(r.Type, data):
+		return nil, c.Malformed(r.Status, "the answer is an HTML page%s, not JSON: check the base URL", title(data))
+	}
+	return data, nil
+}
+
+// Malformed is the error for an answer that is none. It may be a passing one.
+func (c *Client) Malformed(status int, format string, args ...any) *llm.APIError {
+	return &llm.APIError{Provider: c.Provider, Status: status, Type: "malformed_answer", Message: c.Redact(fmt.Sprintf(format, args...)), Temporary: true}
+}
+
+// failed turns a transport's error into the one to return.
+func (c *Client) failed(parent, limited context.Context, err error) error {
+	if parent.Err() != nil {
+		return context.Cause(parent)
+	}
+	temporary := true
+	if limited.Err() != nil {
+		err = context.Cause(limited)
+	}
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) { // it names the URL, which may hold a key
+		err = wrapped.Err
+	}
+	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	if errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &cert) {
+		temporary = false
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the connection ended early: %w", err)
+	}
+	return &llm.APIError{Provider: c.Provider, Err: err, Temporary: temporary}
+}
+
+// refusal reads what an error status says.
+func (c *Client) refusal(resp *http.Response, b *body) error {
+	data, err := io.ReadAll(io.LimitReader(b, 64<<10))
+	if err != nil && b.parent.Err() != nil {
+		return context.Cause(b.parent)
+	}
+	e := c.ErrorFrom(resp.StatusCode, data)
+	e.RetryAfter = retryAfter(resp.Header, time.Now())
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if looksLikeHTML(media, data) {
+		e.Message = "an HTML page" + title(data)
+	}
+	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode < 400 {
+		e.Message = "redirected: use the final base URL"
+	}
+	e.Message = c.Redact(e.Message)
+	return e
+}
+
+// ErrorFrom reads an error body, in the layouts that servers use: an object or a
+// string under "error", FastAPI's "detail", a bare "message", or plain text.
+func (c *Client) ErrorFrom(status int, data []byte) *llm.APIError {
+	e := &llm.APIError{Provider: c.Provider, Status: status, Temporary: Temporary(status)}
+	var outer struct {
+		Error   json.RawMessage `json:"error"`
+		Detail  json.RawMessage `json:"detail"`
+		Message string          `json:"message"`
+	}
+	_ = json.Unmarshal(data, &outer) // anything that is not JSON is plain text
+	var inner struct {
+		Message, Type, Param string
+		Code                 any
+	}
+	switch {
+	case json.Unmarshal(outer.Error, &inner) == nil:
+		e.Message, e.Type, e.Param = inner.Message, inner.Type, inner.Param
+		if inner.Code != nil {
+			e.Code = fmt.Sprint(inner.Code)
+		}
+	case outer.Error != nil:
+		e.Message = text(outer.Error)
+	case outer.Detail != nil:
+		e.Message = text(outer.Detail)
+	case outer.Message != "":
+		e.Message = outer.Message
+	default:
+		e.Message = strings.TrimSpace(strings.ToValidUTF8(string(data[:min(len(data), 500)]), "�"))
+	}
+	if e.Message == "" {
+		e.Message = http.StatusText(status)
+	}
+	if status < 300 { // an error that came as a success, perhaps with its status inside
+		code, err := strconv.Atoi(e.Code)
+		e.Temporary = err != nil || Temporary(code)
+	}
+	if e.Code == "insufficient_quota" { // 429 as well, but waiting does not help
+		e.Temporary = false
+	}
+	e.Message, e.Type, e.Param, e.Code = c.Redact(e.Message), c.Redact(e.Type), c.Redact(e.Param), c.Redact(e.Code)
+	return e
+}
+
+// text gives a JSON string's value, or any other value as it stands.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw[:min(len(raw), 500)])
+}
+
+// Temporary tells which statuses are worth another try.
+func Temporary(status int) bool {
+	return status == http.StatusRequestTimeout || status == http.StatusConflict || status == http.StatusTooEarly ||
+		status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
+}
+
+var keyLike = regexp.MustCompile(`\b(sk|pk|rk|key|gsk|xai|hf)[-_][A-Za-z0-9_*-]{8,}|(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}`)
+
+// Redact takes keys out of a message: the client's own and what looks like one.
+func (c *Client) Redact(s string) string {
+	for _, secret := range c.Secrets {
+		if secret != "" {
+			s = strings.ReplaceAll(s, secret, "[key]")
+		}
+	}
+	return keyLike.ReplaceAllString(s, "[key]")
+}
+
+// retryAfter reads how long a server asks to wait: milliseconds in the
+// vendors' header, seconds or a date in the standard one. 0 means it does not say.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil {
+		return span(ms / 1000)
+	}
+	value := h.Get("Retry-After")
+	if s, err := strconv.ParseFloat(value, 64); err == nil {
+		return span(s)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}
+
+func span(seconds float64) time.Duration {
+	if !(seconds > 0) { // NaN as well
+		return 0
+	}
+	return time.Duration(math.Min(seconds, 24*3600) * float64(time.Second))
+}
+
+// Keep picks the headers of a response that are of use to a client.
+func Keep(h http.Header) map[string]string {
+	kept := map[string]string{}
+	for name, values := range h {
+		name = strings.ToLower(name)
+		known := slices.Contains([]string{"x-request-id", "request-id", "openai-processing-ms", "openai-version"}, name)
+		if known || strings.Contains(name, "ratelimit") {
+			kept[name] = values[0]
+		}
+	}
+	return kept
+}
+
+func looksLikeHTML(media string, data []byte) bool {
+	if strings.Contains(media, "html") {
+		return true
+	}
+	start := bytes.ToLower(bytes.TrimSpace(data[:min(len(data), 256)]))
+	return bytes.HasPrefix(start, []byte("<!doctype")) || bytes.HasPrefix(start, []byte("<html"))
+}
+
+var titleTag = regexp.MustCompile(`(?is)<title>\s*(.{1,100}?)\s*</title>`)
+
+func title(page []byte) string {
+	if m := titleTag.FindSubmatch(page); m != nil && utf8.Valid(m[1]) {
+		return fmt.Sprintf(" (%q)", m[1])
+	}
+	return ""
+}
+
+// body is a response's body whose reads are limited in time. The limit runs
+// only while a read waits, so a slow reader is no slow server.
+type body struct {
+	client *Client
+	parent context.Context
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	idle   time.Duration
+	raw    io.Closer
+	r      io.Reader
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = b.client.failed(b.parent, b.ctx, err)
+	}
+	return n, err
+}
+
+// Close cancels before it closes: net/http would otherwise read on to keep the
+// connection.
+func (b *body) Close() error {
+	b.timer.Stop()
+	b.cancel(context.Canceled)
+	if b.raw == nil {
+		return nil
+	}
+	return b.raw.Close()
+}
+
+type timed struct{ *body }
+
+func (t *timed) Read(p []byte) (int, error) {
+	limit := t.idle
+	timer := time.AfterFunc(limit, func() { t.cancel(fmt.Errorf("nothing more came within %v", limit)) })
+	defer timer.Stop()
+	return t.raw.(io.Reader).Read(p)
+}
+
+// lazyGzip reads the header only when the first byte is wanted.
+type lazyGzip struct {
+	under io.Reader
+	z     *gzip.Reader
+}
+
+func (g *lazyGzip) Read(p []byte) (int, error) {
+	if g.z == nil {
+		z, err := gzip.NewReader(g.under)
+		if err != nil {
+			return 0, err
+		}
+		g.z = z
+	}
+	return g.z.Read(p)
+}

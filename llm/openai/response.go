@@ -1,0 +1,431 @@
+package openai
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"gnothi/llm"
+)
+
+// roundOff is how far above 0 a log-probability may be for lack of precision.
+const roundOff = 1e-3
+
+// DecodeResponse reads a response of /chat/completions or /completions. A
+// choice's Index is its index in the response. Choice.Raw is the choice as it
+// came, Result.Raw all else.
+//
+// What no healthy server sends is an error: no choices, a choice with neither
+// content nor anything in its place, an index twice, log-probabilities above 0
+// (but for rounding), negative usage.
+func DecodeResponse(body []byte) (*llm.Result, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return nil, fmt.Errorf("the answer is not a JSON object: %w", err)
+	}
+	var raws []json.RawMessage
+	if err := json.Unmarshal(fields["choices"], &raws); fields["choices"] == nil || err != nil {
+		return nil, fmt.Errorf("the answer has no list of choices")
+	}
+	if len(raws) == 0 {
+		return nil, fmt.Errorf("the answer has no choices")
+	}
+	delete(fields, "choices")
+	res, err := decodeEnvelope(fields)
+	if err != nil {
+		return nil, err
+	}
+	res.Choices = make([]llm.Choice, len(raws))
+	for i, raw := range raws {
+		if res.Choices[i], err = decodeChoice(raw); err != nil {
+			return nil, fmt.Errorf("choice %d: %w", i, err)
+		}
+	}
+	slices.SortStableFunc(res.Choices, func(a, b llm.Choice) int { return cmp.Compare(a.Index, b.Index) })
+	for i := 1; i < len(res.Choices); i++ {
+		if res.Choices[i].Index == res.Choices[i-1].Index {
+			return nil, fmt.Errorf("the answer has two choices with index %d", res.Choices[i].Index)
+		}
+	}
+	return res, nil
+}
+
+// decodeEnvelope reads what stands around the choices.
+func decodeEnvelope(fields map[string]json.RawMessage) (*llm.Result, error) {
+	res := &llm.Result{}
+	_ = json.Unmarshal(fields["model"], &res.Model) // some servers leave it out
+	var usage *struct {
+		Prompt     *int64 `json:"prompt_tokens"`
+		Completion *int64 `json:"completion_tokens"`
+	}
+	if err := json.Unmarshal(orNull(fields["usage"]), &usage); err != nil {
+		return nil, fmt.Errorf("usage: %w", err)
+	}
+	if usage != nil {
+		if usage.Prompt != nil {
+			res.Usage.PromptTokens = *usage.Prompt
+		}
+		if usage.Completion != nil {
+			res.Usage.CompletionTokens = *usage.Completion
+		}
+		if res.Usage.PromptTokens < 0 || res.Usage.CompletionTokens < 0 {
+			return nil, fmt.Errorf("usage is negative: %d and %d tokens", res.Usage.PromptTokens, res.Usage.CompletionTokens)
+		}
+	}
+	res.Raw = marshal(fields)
+	return res, nil
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+func decodeChoice(raw json.RawMessage) (llm.Choice, error) {
+	c := llm.Choice{Raw: raw}
+	var w struct {
+		Index    int             `json:"index"`
+		Text     *string         `json:"text"` // completions
+		Message  json.RawMessage `json:"message"`
+		Finish   *string         `json:"finish_reason"`
+		LogProbs json.RawMessage `json:"logprobs"`
+	}
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return c, err
+	}
+	if w.Index < 0 || w.Index > 1<<20 {
+		return c, fmt.Errorf("index %d is out of range", w.Index)
+	}
+	c.Index = w.Index
+	if w.Finish != nil {
+		c.Finish = *w.Finish
+	}
+	if w.Text != nil {
+		c.Text = *w.Text
+	} else {
+		text, reasoning, err := decodeAnswer(w.Message)
+		if err != nil {
+			return c, err
+		}
+		c.Text, c.Reasoning = text, reasoning
+	}
+	var err error
+	c.Tokens, err = decodeLogProbs(w.LogProbs)
+	return c, err
+}
+
+// instead are the fields that may stand in a message in place of its content.
+var instead = []string{"tool_calls", "function_call", "refusal", "audio", "images", "annotations"}
+
+func decodeAnswer(message json.RawMessage) (text, reasoning string, err error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(orNull(message), &fields); err != nil || fields == nil {
+		return "", "", fmt.Errorf("has no message")
+	}
+	text, _, err = contentText(fields["content"])
+	if err != nil {
+		return "", "", fmt.Errorf("content %w", err)
+	}
+	reasoning = reasoningText(fields)
+	if isZero(orNull(fields["content"]), false) && reasoning == "" &&
+		!slices.ContainsFunc(instead, func(f string) bool { return !isZero(orNull(fields[f]), true) }) {
+		return "", "", fmt.Errorf("content is null and nothing stands in its place")
+	}
+	return text, reasoning, nil
+}
+
+// reasoningText gives the reasoning that servers put beside the content
+// (DeepSeek and vLLM: reasoning_content; OpenRouter and Ollama: reasoning).
+func reasoningText(fields map[string]json.RawMessage) (s string) {
+	for _, name := range []string{"reasoning_content", "reasoning"} {
+		if json.Unmarshal(orNull(fields[name]), &s) == nil && s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// wireToken is a token in the layout of chat completions.
+type wireToken struct {
+	Token   string      `json:"token"`
+	LogProb *float64    `json:"logprob"`
+	Bytes   []int       `json:"bytes"`
+	Top     []wireToken `json:"top_logprobs,omitempty"`
+}
+
+// decodeLogProbs reads the layout of chat completions ({content: [{token, …}]})
+// and that of completions ({tokens, token_logprobs, top_logprobs}).
+func decodeLogProbs(raw json.RawMessage) ([]llm.Token, error) {
+	var w *struct {
+		Content  []wireToken           `json:"content"`
+		Tokens   []string              `json:"tokens"`
+		LogProbs []*float64            `json:"token_logprobs"`
+		Top      []map[string]*float64 `json:"top_logprobs"`
+	}
+	if err := json.Unmarshal(orNull(raw), &w); err != nil {
+		return nil, fmt.Errorf("logprobs: %w", err)
+	}
+	if w == nil {
+		return nil, nil
+	}
+	if w.Content == nil && w.Tokens != nil {
+		if len(w.LogProbs) != len(w.Tokens) || w.Top != nil && len(w.Top) != len(w.Tokens) {
+			return nil, fmt.Errorf("logprobs: %d tokens with %d log-probabilities", len(w.Tokens), len(w.LogProbs))
+		}
+		for i, t := range w.Tokens {
+			if i == 0 && w.LogProbs[i] == nil {
+				continue // the first echoed token follows nothing
+			}
+			token := wireToken{Token: t, LogProb: w.LogProbs[i]}
+			if w.Top != nil {
+				for alt, lp := range w.Top[i] {
+					token.Top = append(token.Top, wireToken{Token: alt, LogProb: lp})
+				}
+				slices.SortFunc(token.Top, func(a, b wireToken) int { // a map has no order
+					return cmp.Or(-cmp.Compare(deref(a.LogProb), deref(b.LogProb)), cmp.Compare(a.Token, b.Token))
+				})
+			}
+			w.Content = append(w.Content, token)
+		}
+	}
+	return decodeTokens(w.Content)
+}
+
+func deref(p *float64) float64 {
+	if p == nil {
+		return math.Inf(-1)
+	}
+	return *p
+}
+
+func decodeTokens(content []wireToken) ([]llm.Token, error) {
+	if len(content) == 0 {
+		return nil, nil
+	}
+	tokens := make([]llm.Token, len(content))
+	for i, w := range content {
+		lp, err := checkLogProb(w, i)
+		if err != nil {
+			return nil, err
+		}
+		tokens[i] = llm.Token{Text: w.text(), LogProb: lp}
+		if len(w.Top) == 0 {
+			continue
+		}
+		tokens[i].Top = make([]llm.TopToken, len(w.Top))
+		for k, alt := range w.Top {
+			lp, err := checkLogProb(alt, i)
+			if err != nil {
+				return nil, err
+			}
+			tokens[i].Top[k] = llm.TopToken{Text: alt.text(), LogProb: lp}
+		}
+	}
+	return tokens, nil
+}
+
+func checkLogProb(w wireToken, i int) (float64, error) {
+	switch {
+	case w.LogProb == nil:
+		return 0, fmt.Errorf("logprobs: token %d (%q) has no log-probability", i, w.Token)
+	case *w.LogProb > roundOff:
+		return 0, fmt.Errorf("logprobs: token %d (%q) has the log-probability %v, which is above 0", i, w.Token, *w.LogProb)
+	}
+	return min(*w.LogProb, 0), nil
+}
+
+// text prefers the token's bytes: a token may be part of a character, which its
+// text cannot show.
+func (w wireToken) text() string {
+	if len(w.Bytes) == 0 || utf8.ValidString(w.Token) && len(w.Token) == len(w.Bytes) {
+		return w.Token
+	}
+	b := make([]byte, len(w.Bytes))
+	for i, v := range w.Bytes {
+		if v < 0 || v > 255 {
+			return w.Token
+		}
+		b[i] = byte(v)
+	}
+	return string(b)
+}
+
+// Envelope is what stands around the choices of an encoded response.
+type Envelope struct {
+	ID         string                     // kept from Result.Raw if that has one
+	Created    int64                      // Unix seconds; likewise
+	Model      string                     // likewise
+	Completion bool                       // the layout of /completions
+	Extra      map[string]json.RawMessage // replaces fields of that name
+}
+
+// EncodeResponse writes a response. Unknown fields come from Result.Raw and
+// Choice.Raw; choices are numbered by their place; text, finish reason,
+// log-probabilities and usage are those of the result: what was changed in it
+// is changed here, and what was not stays as it came.
+func EncodeResponse(res *llm.Result, env Envelope) []byte {
+	fields := envelope(res.Raw, env, "")
+	choices := make([]json.RawMessage, len(res.Choices))
+	for i, c := range res.Choices {
+		choices[i] = encodeChoice(c, i, env.Completion)
+	}
+	fields["choices"] = marshal(choices)
+	fields["usage"] = EncodeUsage(fields["usage"], res.Usage)
+	maps.Copy(fields, env.Extra)
+	return ordered(fields)
+}
+
+// envelope gives the fields around choices, what is missing filled in.
+func envelope(raw json.RawMessage, env Envelope, chunk string) map[string]json.RawMessage {
+	fields := map[string]json.RawMessage{}
+	_ = json.Unmarshal(orNull(raw), &fields)
+	if fields == nil {
+		fields = map[string]json.RawMessage{}
+	}
+	kind := "chat.completion" + chunk
+	if env.Completion {
+		kind = "text_completion"
+	}
+	for name, v := range map[string]any{"id": env.ID, "object": kind, "created": env.Created, "model": env.Model} {
+		if isZero(orNull(fields[name]), true) {
+			fields[name] = marshal(v)
+		}
+	}
+	return fields
+}
+
+// ordered writes the well-known fields in their usual order, then the others.
+func ordered(fields map[string]json.RawMessage) []byte {
+	o := object{}
+	for _, name := range []string{"id", "object", "created", "model", "choices", "usage"} {
+		if raw, ok := fields[name]; ok {
+			o.set(name, raw)
+			delete(fields, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		o.set(name, fields[name])
+	}
+	return o.bytes()
+}
+
+// EncodeUsage writes usage figures over those that came, whose details stay if
+// the figures are still theirs.
+func EncodeUsage(came json.RawMessage, u llm.Usage) json.RawMessage {
+	var fields map[string]json.RawMessage
+	var old struct {
+		Prompt     int64 `json:"prompt_tokens"`
+		Completion int64 `json:"completion_tokens"`
+	}
+	_ = json.Unmarshal(orNull(came), &fields)
+	_ = json.Unmarshal(orNull(came), &old)
+	if fields != nil && old.Prompt == u.PromptTokens && old.Completion == u.CompletionTokens {
+		return came
+	}
+	if fields == nil {
+		fields = map[string]json.RawMessage{}
+	}
+	delete(fields, "prompt_tokens_details")
+	delete(fields, "completion_tokens_details")
+	fields["prompt_tokens"] = marshal(u.PromptTokens)
+	fields["completion_tokens"] = marshal(u.CompletionTokens)
+	fields["total_tokens"] = marshal(u.PromptTokens + u.CompletionTokens)
+	return marshal(fields)
+}
+
+func encodeChoice(c llm.Choice, place int, completion bool) json.RawMessage {
+	fields := map[string]json.RawMessage{}
+	var came llm.Choice
+	_ = json.Unmarshal(orNull(c.Raw), &fields)
+	if fields["message"] == nil && fields["text"] == nil { // none, or of another protocol
+		fields = map[string]json.RawMessage{}
+	} else {
+		came, _ = decodeChoice(c.Raw)
+	}
+	fields["index"] = marshal(place)
+	if _, ok := fields["finish_reason"]; !ok || came.Finish != c.Finish {
+		fields["finish_reason"] = marshal(cmp.Or(c.Finish, "stop"))
+	}
+	if !slices.EqualFunc(came.Tokens, c.Tokens, sameToken) || fields["logprobs"] == nil {
+		fields["logprobs"] = encodeLogProbs(c.Tokens, completion)
+	}
+	if completion {
+		delete(fields, "message")
+		fields["text"] = marshal(c.Text)
+		return marshal(fields)
+	}
+	var message map[string]json.RawMessage
+	if json.Unmarshal(orNull(fields["message"]), &message) != nil || message == nil {
+		message = map[string]json.RawMessage{"role": json.RawMessage(`"assistant"`), "content": marshal(c.Text)}
+	}
+	if came.Text != c.Text {
+		message["content"] = marshal(c.Text)
+	}
+	if c.Reasoning != "" && came.Reasoning != c.Reasoning {
+		message["reasoning_content"] = marshal(c.Reasoning)
+	}
+	fields["message"] = marshal(message)
+	return marshal(fields)
+}
+
+// sameToken compares what the wire can carry.
+func sameToken(a, b llm.Token) bool {
+	return a.Text == b.Text && a.LogProb == b.LogProb && slices.Equal(a.Top, b.Top)
+}
+
+// encodeLogProbs writes tokens in the layout of the endpoint; null without any.
+func encodeLogProbs(tokens []llm.Token, completion bool) json.RawMessage {
+	if len(tokens) == 0 {
+		return json.RawMessage("null")
+	}
+	if !completion {
+		content := make([]map[string]any, len(tokens))
+		for i, t := range tokens {
+			top := make([]map[string]any, len(t.Top))
+			for k, alt := range t.Top {
+				top[k] = wire(alt.Text, alt.LogProb)
+			}
+			content[i] = wire(t.Text, t.LogProb)
+			content[i]["top_logprobs"] = top
+		}
+		return marshal(map[string]any{"content": content, "refusal": nil})
+	}
+	var texts []string
+	var probs []float64
+	var tops []map[string]float64
+	var offsets []int
+	offset := 0
+	for _, t := range tokens {
+		texts, probs, offsets = append(texts, t.Text), append(probs, finite(t.LogProb)), append(offsets, offset)
+		offset += utf8.RuneCountInString(t.Text)
+		top := map[string]float64{}
+		for _, alt := range t.Top {
+			top[alt.Text] = finite(alt.LogProb)
+		}
+		tops = append(tops, top)
+	}
+	return marshal(map[string]any{"tokens": texts, "token_logprobs": probs, "top_logprobs": tops, "text_offset": offsets})
+}
+
+func wire(text string, logProb float64) map[string]any {
+	bytes := make([]int, len(text))
+	for i := range len(text) {
+		bytes[i] = int(text[i])
+	}
+	return map[string]any{"token": strings.ToValidUTF8(text, "�"), "logprob": finite(logProb), "bytes": bytes}
+}
+
+// finite writes what JSON cannot, an impossible token, as OpenAI does.
+func finite(logProb float64) float64 {
+	if math.IsInf(logProb, -1) || math.IsNaN(logProb) {
+		return -9999
+	}
+	return logProb
+}

@@ -1,0 +1,334 @@
+package openai
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"unicode/utf8"
+
+	"gnothi/llm"
+)
+
+// Assembler joins the chunks of one streamed answer, of /chat/completions or
+// /completions. What it makes of them is what [DecodeResponse] makes of the
+// same answer in one piece, unknown fields included. Its zero value is ready.
+type Assembler struct {
+	top     map[string]json.RawMessage
+	choices map[int]*assembly
+	size    int
+}
+
+// assembly is a choice that is coming in.
+type assembly struct {
+	text     bytes.Buffer
+	isText   bool           // of /completions
+	finish   string         // empty until it came
+	message  map[string]any // merged deltas
+	rest     map[string]json.RawMessage
+	logProbs map[string]any
+	tokens   []llm.Token
+}
+
+// maxAnswer bounds a streamed answer, in bytes of chunks: a server may go on
+// for ever.
+const maxAnswer = 256 << 20
+
+// Add takes a chunk and gives its events, at least one. The first carries the
+// whole chunk as its Raw; a chunk without choices (usage, filter results) gives
+// an event without text. An event's Index is the choice's index in the answer.
+func (a *Assembler) Add(chunk []byte) ([]llm.Event, error) {
+	if a.size += len(chunk); a.size > maxAnswer {
+		return nil, fmt.Errorf("the streamed answer is larger than %d bytes", maxAnswer)
+	}
+	if !utf8.Valid(chunk) {
+		return nil, fmt.Errorf("a chunk of the stream is not valid UTF-8")
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(chunk, &fields); err != nil || fields == nil {
+		return nil, fmt.Errorf("a chunk of the stream is not a JSON object")
+	}
+	var raws []json.RawMessage
+	if err := json.Unmarshal(orNull(fields["choices"]), &raws); err != nil {
+		return nil, fmt.Errorf("a chunk's choices: %w", err)
+	}
+	delete(fields, "choices")
+	if a.top == nil {
+		a.top, a.choices = map[string]json.RawMessage{}, map[int]*assembly{}
+	}
+	for name, v := range fields {
+		if a.top[name] == nil || string(v) != "null" { // usage is null in all chunks but the last
+			a.top[name] = v
+		}
+	}
+	var events []llm.Event
+	for _, raw := range raws {
+		e, err := a.choice(raw)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	if events == nil {
+		events = []llm.Event{{}}
+	}
+	events[0].Raw = slices.Clone(chunk)
+	return events, nil
+}
+
+func (a *Assembler) choice(raw json.RawMessage) (llm.Event, error) {
+	var fields map[string]json.RawMessage
+	var w struct {
+		Index    int             `json:"index"`
+		Text     *string         `json:"text"`
+		Delta    json.RawMessage `json:"delta"`
+		Finish   *string         `json:"finish_reason"`
+		LogProbs json.RawMessage `json:"logprobs"`
+	}
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return llm.Event{}, fmt.Errorf("a chunk's choice: %w", err)
+	}
+	_ = json.Unmarshal(raw, &fields) // an object, since w was read from it
+	if w.Index < 0 || w.Index >= maxChoices {
+		return llm.Event{}, fmt.Errorf("a chunk's choice has the index %d", w.Index)
+	}
+	c := a.choices[w.Index]
+	if c == nil {
+		c = &assembly{message: map[string]any{}, rest: map[string]json.RawMessage{}}
+		a.choices[w.Index] = c
+	}
+	e := llm.Event{Index: w.Index}
+	if w.Text != nil {
+		e.Text, c.isText = *w.Text, true
+	} else if w.Delta != nil {
+		delta, err := anyObject(w.Delta)
+		if err != nil {
+			return e, fmt.Errorf("a chunk's delta: %w", err)
+		}
+		if e.Text, err = deltaText(w.Delta); err != nil {
+			return e, fmt.Errorf("a chunk's content %w", err)
+		}
+		merge(c.message, delta)
+	}
+	c.text.WriteString(e.Text)
+	var err error
+	if e.Tokens, err = decodeLogProbs(w.LogProbs); err != nil {
+		return e, err
+	}
+	c.tokens = append(c.tokens, e.Tokens...)
+	if e.Tokens != nil {
+		lp, err := anyObject(w.LogProbs)
+		if err != nil {
+			return e, err
+		}
+		if c.logProbs == nil {
+			c.logProbs = map[string]any{}
+		}
+		appendLists(c.logProbs, lp)
+	}
+	if w.Finish != nil {
+		c.finish, e.Finish = *w.Finish, *w.Finish
+	}
+	for _, known := range []string{"index", "text", "delta", "finish_reason", "logprobs"} {
+		delete(fields, known)
+	}
+	maps.Copy(c.rest, fields)
+	return e, nil
+}
+
+func deltaText(delta json.RawMessage) (string, error) {
+	var w struct {
+		Content json.RawMessage `json:"content"`
+	}
+	if err := json.Unmarshal(delta, &w); err != nil {
+		return "", err
+	}
+	text, _, err := contentText(w.Content)
+	return text, err
+}
+
+// Done tells whether every choice that began has its finish reason.
+func (a *Assembler) Done() bool {
+	for _, c := range a.choices {
+		if c.finish == "" {
+			return false
+		}
+	}
+	return len(a.choices) > 0
+}
+
+// Result gives the answer as far as it came.
+func (a *Assembler) Result() (*llm.Result, error) {
+	if len(a.choices) == 0 {
+		return nil, fmt.Errorf("the answer has no choices")
+	}
+	top := maps.Clone(a.top)
+	if string(top["object"]) == `"chat.completion.chunk"` {
+		top["object"] = json.RawMessage(`"chat.completion"`)
+	}
+	res, err := decodeEnvelope(top)
+	if err != nil {
+		return nil, err
+	}
+	for _, index := range slices.Sorted(maps.Keys(a.choices)) {
+		c := a.choices[index]
+		fields := maps.Clone(c.rest)
+		fields["index"] = marshal(index)
+		fields["finish_reason"] = json.RawMessage("null")
+		if c.finish != "" {
+			fields["finish_reason"] = marshal(c.finish)
+		}
+		fields["logprobs"] = json.RawMessage("null")
+		if c.logProbs != nil {
+			fields["logprobs"] = marshal(c.logProbs)
+		}
+		choice := llm.Choice{Index: index, Text: c.text.String(), Finish: c.finish, Tokens: c.tokens}
+		if c.isText {
+			fields["text"] = marshal(choice.Text)
+		} else {
+			if c.message["role"] == nil {
+				c.message["role"] = "assistant"
+			}
+			if c.message["content"] == nil {
+				c.message["content"] = nil // said, as in an answer in one piece
+			}
+			calls, _ := c.message["tool_calls"].([]any)
+			for _, call := range calls { // the index only served to join the deltas
+				if call, ok := call.(map[string]any); ok {
+					delete(call, "index")
+				}
+			}
+			message := marshal(c.message)
+			fields["message"] = message
+			if _, choice.Reasoning, err = decodeAnswer(message); err != nil {
+				return nil, fmt.Errorf("choice %d: %w", index, err)
+			}
+		}
+		choice.Raw = marshal(fields)
+		res.Choices = append(res.Choices, choice)
+	}
+	return res, nil
+}
+
+// anyObject decodes an object with its numbers as they were written.
+func anyObject(raw json.RawMessage) (m map[string]any, err error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	err = d.Decode(&m)
+	return m, err
+}
+
+// whole are the fields of a delta that come in one piece; other strings grow.
+var whole = map[string]bool{"role": true, "id": true, "type": true, "name": true, "object": true, "format": true}
+
+// growing is a string that comes in pieces.
+type growing struct{ bytes.Buffer }
+
+// MarshalText makes it a JSON string.
+func (g *growing) MarshalText() ([]byte, error) { return g.Bytes(), nil }
+
+// merge adds a delta to a message: strings grow, objects merge, elements of
+// lists merge by their index (tool calls) and are appended without one.
+func merge(into, delta map[string]any) {
+	for name, v := range delta {
+		switch v := v.(type) {
+		case nil:
+			if _, ok := into[name]; !ok {
+				into[name] = nil
+			}
+		case string:
+			if whole[name] {
+				into[name] = v
+				continue
+			}
+			g, ok := into[name].(*growing)
+			if !ok {
+				g = &growing{}
+				into[name] = g
+			}
+			g.WriteString(v)
+		case map[string]any:
+			old, ok := into[name].(map[string]any)
+			if !ok {
+				old = map[string]any{}
+				into[name] = old
+			}
+			merge(old, v)
+		case []any:
+			old, _ := into[name].([]any)
+			into[name] = mergeList(old, v)
+		default:
+			into[name] = v
+		}
+	}
+}
+
+func mergeList(list, delta []any) []any {
+	for _, d := range delta {
+		piece, _ := d.(map[string]any)
+		index, indexed := piece["index"]
+		at := slices.IndexFunc(list, func(e any) bool {
+			old, _ := e.(map[string]any)
+			return indexed && old["index"] == index
+		})
+		switch {
+		case at >= 0:
+			merge(list[at].(map[string]any), piece)
+		case piece != nil:
+			fresh := map[string]any{}
+			merge(fresh, piece)
+			list = append(list, fresh)
+		default:
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// appendLists adds the lists of a chunk's logprobs to those that came before.
+func appendLists(into, add map[string]any) {
+	for name, v := range add {
+		list, ok := v.([]any)
+		old, _ := into[name].([]any)
+		if ok {
+			into[name] = append(old, list...)
+		} else if into[name] == nil {
+			into[name] = v
+		}
+	}
+}
+
+// EncodeChunk writes an event as a chunk of /chat/completions (or /completions)
+// for the choice at a place of the answer. An event with Raw keeps its unknown
+// fields; every other one is written from its text, tokens and finish reason.
+func EncodeChunk(e llm.Event, place int, env Envelope) []byte {
+	var came struct {
+		Choices []map[string]json.RawMessage `json:"choices"`
+	}
+	if json.Unmarshal(orNull(e.Raw), &came) != nil || came.Choices == nil {
+		e.Raw = nil // an event of another protocol
+	}
+	fields := envelope(e.Raw, env, ".chunk")
+	switch {
+	case len(came.Choices) == 1:
+		came.Choices[0]["index"] = marshal(place)
+		fields["choices"] = marshal(came.Choices)
+	case e.Raw == nil:
+		choice := map[string]json.RawMessage{"index": marshal(place), "finish_reason": json.RawMessage("null"), "logprobs": encodeLogProbs(e.Tokens, env.Completion)}
+		switch {
+		case env.Completion:
+			choice["text"] = marshal(e.Text)
+		case e.Text == "" && e.Finish != "":
+			choice["delta"] = json.RawMessage("{}")
+		default:
+			choice["delta"] = marshal(map[string]string{"role": "assistant", "content": e.Text})
+		}
+		if e.Finish != "" {
+			choice["finish_reason"] = marshal(e.Finish)
+		}
+		fields["choices"] = marshal([]any{choice})
+	}
+	maps.Copy(fields, env.Extra)
+	return ordered(fields)
+}
