@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gnothi/monitor/prompt"
 )
 
 func TestSetIsWellFormed(t *testing.T) {
@@ -75,6 +77,19 @@ func TestSetIsStable(t *testing.T) {
 	// An identifier depends on the text alone; stored labels hang on it.
 	if got, want := identifier("What is the capital of France?"), "q-115049a298"; got != want {
 		t.Errorf("identifier = %s, want %s", got, want)
+	}
+}
+
+// What the few-shot form shows with its answer must not be asked.
+func TestNoQuestionIsAnExampleOfThePrompt(t *testing.T) {
+	shown := prompt.ShotsPrefix()
+	if !strings.Contains(shown, "?") {
+		t.Fatalf("no questions in the examples %q", shown)
+	}
+	for _, q := range All() {
+		if strings.Contains(shown, q.Question) {
+			t.Errorf("%q stands in the few-shot prompt", q.Question)
+		}
 	}
 }
 
