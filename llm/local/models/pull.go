@@ -195,31 +195,12 @@ func (j *job) take(ctx context.Context, src source) (moved int64, err error) {
 // admit makes the fetched file the model's if it is the published one, durably
 // and in one step, and deletes it if it is not.
 func (j *job) admit(ctx context.Context, file string) error {
-	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	fi, err := j.inspect(ctx, file)
+	if errors.Is(err, ErrMismatch) {
+		return deleted(err, file)
+	}
 	if err != nil {
-		return diskError{err}
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return diskError{err}
-	}
-	wrong := sizeMismatch(j.model, fi.Size())
-	if fi.Size() == j.model.Size {
-		sum, err := hash(ctx, f)
-		if err != nil {
-			return err
-		}
-		wrong = sumMismatch(j.model, sum)
-		if sum == j.model.SHA256 {
-			wrong = nil
-		}
-	}
-	if wrong != nil {
-		return deleted(wrong, file)
-	}
-	if err := f.Sync(); err != nil {
-		return diskError{err}
+		return err
 	}
 	if err := os.Rename(file, j.path); err != nil {
 		return diskError{err}
@@ -232,6 +213,34 @@ func (j *job) admit(ctx context.Context, file string) error {
 	_ = os.Remove(j.path + partSuffix) // of an earlier pull, if another source has won
 	_ = os.Remove(j.path + etagSuffix)
 	return nil
+}
+
+// inspect checks the fetched file and forces it to the disk. The file is closed
+// afterwards, without which some systems rename or delete nothing.
+func (j *job) inspect(ctx context.Context, file string) (fs.FileInfo, error) {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return nil, diskError{err}
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, diskError{err}
+	}
+	if fi.Size() != j.model.Size {
+		return nil, sizeMismatch(j.model, fi.Size())
+	}
+	sum, err := hash(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	if sum != j.model.SHA256 {
+		return nil, sumMismatch(j.model, sum)
+	}
+	if err := f.Sync(); err != nil {
+		return nil, diskError{err}
+	}
+	return fi, nil
 }
 
 // deleted deletes the file that err speaks of, and says so.
