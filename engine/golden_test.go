@@ -1,0 +1,260 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gnothi/engine"
+)
+
+// modelPath returns the default model's file, or skips.
+func modelPath(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("GNOTHI_TEST_MODEL")
+	if path == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			t.Skip(err)
+		}
+		path = filepath.Join(dir, "gnothi", "models", "smollm2-135m.gguf")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("the model is not here (gnothi model pull smollm2-135m, or set GNOTHI_TEST_MODEL): ", err)
+	}
+	return path
+}
+
+// golden reads a file of reference values, or skips.
+func golden(t testing.TB, name string, into any) {
+	t.Helper()
+	dir := os.Getenv("GNOTHI_DATA")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "shared", "data")
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "engine-golden", name))
+	if os.IsNotExist(err) {
+		t.Skip("reference values are not here (set GNOTHI_DATA): ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t testing.TB, path string, opts engine.Options) *engine.Engine {
+	t.Helper()
+	e, err := engine.Open(path, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func isGo(e *engine.Engine) bool { return e.Info().Kernels == "go" }
+
+type goldenPrompt struct {
+	Name      string
+	IDs       []int32
+	Positions []struct {
+		Pos         int
+		TopIDs      []int32   `json:"top_ids"`
+		TopLogprobs []float64 `json:"top_logprobs"`
+	}
+	Entropy       []float64
+	LogSumExp     []float64
+	TokenLogprobs []float64 `json:"token_logprobs"`
+	Last          struct {
+		ProbeIDs    []int32   `json:"probe_ids"`
+		ProbeLogits []float64 `json:"probe_logits"`
+		MaxLogit    float64   `json:"max_logit"`
+		MeanLogit   float64   `json:"mean_logit"`
+	}
+	Greedy struct {
+		IDs      []int32
+		Logprobs []float64
+		Entropy  []float64
+		Gap      []float64
+	}
+}
+
+const tolerance = 1e-3 // of the reference values' README; rounding alone gives about 1e-5
+
+func check(t *testing.T, what string, i int, got, want float64) {
+	t.Helper()
+	if diff := math.Abs(got - want); !(diff <= tolerance) {
+		t.Errorf("%s at %d: %v, reference %v (difference %.2g)", what, i, got, want, diff)
+	}
+}
+
+// TestGolden compares every number the engine gives with a float64 reference on the real model.
+func TestGolden(t *testing.T) {
+	var file struct{ Prompts []goldenPrompt }
+	path := modelPath(t)
+	golden(t, "logits-smollm2.json", &file)
+	e := open(t, path, engine.Options{})
+	ctx := context.Background()
+	prompts := 0
+	// The prompts run side by side, in shared batches: that must change nothing.
+	for _, g := range file.Prompts {
+		greedy := len(g.Greedy.IDs)
+		if isGo(e) { // some fifty times slower
+			if len(g.IDs) > 8 {
+				continue
+			}
+			greedy = 2
+		}
+		prompts++
+		t.Run(g.Name, func(t *testing.T) {
+			t.Parallel()
+			const top = 10
+			scored, err := e.Score(ctx, nil, g.IDs, top)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := e.Prefill(ctx, nil, g.IDs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// What follows the last token: the first generated one and, one by one, the probes.
+			var steps []engine.Step
+			err = e.Generate(ctx, p, []engine.Sampling{{MaxTokens: greedy, Top: top}}, func(_ int, s engine.Step) bool {
+				steps = append(steps, s)
+				return true
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dists := make([]engine.Dist, len(g.IDs)) // after each token
+			for i := 1; i < len(g.IDs); i++ {
+				dists[i-1] = scored[i].Dist
+				check(t, "log-probability", i, scored[i].LogProb, g.TokenLogprobs[i-1])
+			}
+			dists[len(dists)-1] = steps[0].Dist
+			if scored[0].Conditioned || scored[0].ID != g.IDs[0] {
+				t.Errorf("the first token has numbers: %+v", scored[0])
+			}
+			for i, d := range dists {
+				check(t, "entropy", i, d.Entropy, g.Entropy[i])
+				check(t, "log Z", i, d.LogZ, g.LogSumExp[i])
+			}
+			for _, want := range g.Positions {
+				// KL over the reference's ten tokens and the rest as an eleventh: a lower bound on
+				// the whole. Each term is p·ln(p/q) − p + q, which the reference's six digits
+				// hardly disturb.
+				kl, restP, restQ := 0.0, 1.0, 1.0
+				term := func(p, q float64) float64 { return p*math.Log(p/q) - p + q }
+				top := dists[want.Pos].Top
+				got := map[int32]float64{}
+				for _, c := range top {
+					got[c.ID] = c.LogProb
+				}
+				for j, id := range want.TopIDs {
+					lp := want.TopLogprobs[j]
+					lq, ok := got[id]
+					if !ok { // two nearly equal tokens may change places at the end of the list
+						lq = top[len(top)-1].LogProb
+					}
+					check(t, "top log-probability", want.Pos, lq, lp)
+					p, q := math.Exp(lp), math.Exp(lq)
+					kl += term(p, q)
+					restP, restQ = restP-p, restQ-q
+				}
+				if restP > 1e-3 {
+					kl += term(restP, restQ)
+				}
+				if kl > 1e-8 {
+					t.Errorf("KL at %d: %.3g", want.Pos, kl)
+				}
+			}
+			last := steps[0].Dist
+			for j, id := range g.Last.ProbeIDs[:8] {
+				s, err := e.Score(ctx, p, []int32{id}, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				check(t, "probed logit", int(id), s[0].LogProb+s[0].LogZ, g.Last.ProbeLogits[j])
+			}
+			check(t, "largest logit", 0, last.Top[0].LogProb+last.LogZ, g.Last.MaxLogit)
+			check(t, "self-certainty", 0, last.SelfCertainty, g.LogSumExp[len(g.IDs)-1]-g.Last.MeanLogit-math.Log(float64(e.Info().Vocab)))
+			if len(steps) != greedy {
+				t.Fatalf("%d greedy steps, want %d", len(steps), greedy)
+			}
+			for i, s := range steps {
+				if s.ID != g.Greedy.IDs[i] {
+					if g.Greedy.Gap[i] < tolerance {
+						break // either choice is right, and what follows differs
+					}
+					t.Fatalf("greedy token %d is %d, reference %d", i, s.ID, g.Greedy.IDs[i])
+				}
+				check(t, "greedy log-probability", i, s.LogProb, g.Greedy.Logprobs[i])
+				check(t, "greedy entropy", i, s.Entropy, g.Greedy.Entropy[i])
+			}
+		})
+	}
+	if prompts < 4 {
+		t.Errorf("only %d prompts", prompts)
+	}
+}
+
+func TestGoldenHidden(t *testing.T) {
+	var file struct {
+		States []struct {
+			Name      string
+			IDs       []int32
+			ResidPost []struct {
+				Layer  int
+				L2     float64
+				MaxAbs float64 `json:"max_abs"`
+				First8 []float64
+			} `json:"resid_post"`
+			FinalNorm struct {
+				L2     float64
+				First8 []float64
+			} `json:"final_norm"`
+		}
+	}
+	path := modelPath(t)
+	golden(t, "hidden-smollm2.json", &file)
+	e := open(t, path, engine.Options{})
+	worst := 0.0
+	for _, g := range file.States {
+		if isGo(e) && len(g.IDs) > 8 {
+			continue
+		}
+		var sites []engine.Site
+		for _, r := range g.ResidPost {
+			sites = append(sites, engine.Site{Layer: r.Layer, Point: engine.ResidPost})
+		}
+		sites = append(sites, engine.Site{Point: engine.FinalNorm})
+		states, err := e.Hidden(context.Background(), nil, g.IDs, sites...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare := func(what string, got []float32, l2 float64, first8 []float64) {
+			sum := 0.0
+			for _, x := range got {
+				sum += float64(x) * float64(x)
+			}
+			diff := math.Abs(math.Sqrt(sum) - l2)
+			for i, want := range first8 {
+				diff = max(diff, math.Abs(float64(got[i])-want))
+			}
+			worst = max(worst, diff/l2)
+			if !(diff/l2 < 1e-5) {
+				t.Errorf("%s, %s: off by %.3g of the L2 norm %v", g.Name, what, diff/l2, l2)
+			}
+		}
+		for i, r := range g.ResidPost {
+			compare("layer", states[i], r.L2, r.First8)
+		}
+		compare("final norm", states[len(states)-1], g.FinalNorm.L2, g.FinalNorm.First8)
+	}
+	t.Logf("largest difference ÷ L2: %.2g", worst)
+}
