@@ -117,6 +117,17 @@ func Bins(p, y []float64, rule Binning, m int) ([]Bin, error) {
 	return bins, nil
 }
 
+// Binned makes a [Metric] of a figure of bins, for [Bootstrap] and [PerfectForecaster]: Binned(WidthRight, 10, ECE).
+func Binned(rule Binning, m int, figure func([]Bin) float64) Metric {
+	return func(p, y []float64) (float64, error) {
+		bins, err := Bins(p, y, rule, m)
+		if err != nil {
+			return 0, err
+		}
+		return figure(bins), nil
+	}
+}
+
 func newBin(p, y []float64, items []int) Bin {
 	b := Bin{Low: p[items[0]], High: p[items[len(items)-1]], N: len(items)}
 	for _, i := range items {

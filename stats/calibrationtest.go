@@ -96,7 +96,8 @@ func PerfectForecaster(rng *rand.Rand, p, y []float64, metric Metric, reps int) 
 	if reps < 1 {
 		return Consistency{}, rangeError("number of simulations", reps, "at least 1")
 	}
-	observed, err := metric(p, y)
+	on := finiteResult(func(y []float64) (float64, error) { return metric(p, y) })
+	observed, err := on(y)
 	if err != nil {
 		return Consistency{}, err
 	}
@@ -111,7 +112,7 @@ func PerfectForecaster(rng *rand.Rand, p, y []float64, metric Metric, reps int) 
 				sim[i] = 1
 			}
 		}
-		v, err := metric(p, sim)
+		v, err := on(sim)
 		if err != nil {
 			lastErr = err
 			continue

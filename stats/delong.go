@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/stat/distuv"
-)
+import "math"
 
 // DeLong is the AUROC with the interval of DeLong, DeLong and Clarke-Pearson (1988), computed from mid-ranks in O(n log n)
 // (Sun and Xu 2014) and cut to [0,1]. Where its variance is 0 (perfect separation) the interval is Newcombe's (2006,
@@ -140,10 +136,4 @@ func newcombeAUC(auc, pos, neg, z float64) (low, high float64) {
 		high = 1
 	}
 	return low, high
-}
-
-// binomialHalf is P(X ≤ k) and P(X = k) for X ~ Binomial(n, ½).
-func binomialHalf(k, n int) (cdf, pmf float64) {
-	d := distuv.Binomial{N: float64(n), P: 0.5}
-	return d.CDF(float64(k)), d.Prob(float64(k))
 }

@@ -52,7 +52,8 @@ func FitPlatt(score, y []float64, onLogit bool) (Platt, error) {
 		return Platt{}, fmt.Errorf("stats: Platt fit: score: %w", ErrConstant)
 	}
 	beta, _ := m.raw()
-	return Platt{Slope: beta[1], Intercept: beta[0], OnLogit: onLogit}, nil
+	fit := Platt{Slope: beta[1], Intercept: beta[0], OnLogit: onLogit}
+	return fit, fit.validate()
 }
 
 // SmoothTargets replaces outcomes 1 and 0 by (N₊+1)/(N₊+2) and 1/(N₋+2) (Platt 1999), N₊ and N₋ the numbers of each.
@@ -179,8 +180,11 @@ func (m Isotonic) Apply(score float64) float64 {
 	case i == 0 || m.X[i] == score:
 		return m.Y[i]
 	}
-	share := (score - m.X[i-1]) / (m.X[i] - m.X[i-1])
-	return m.Y[i-1] + share*(m.Y[i]-m.Y[i-1])
+	width := m.X[i] - m.X[i-1]
+	if math.IsInf(width, 1) { // knots at both ends of the float64 range: no order between them to speak of
+		return (m.Y[i-1] + m.Y[i]) / 2
+	}
+	return m.Y[i-1] + (score-m.X[i-1])/width*(m.Y[i]-m.Y[i-1])
 }
 
 // Beta is beta calibration: logit = A ln p − B ln(1−p) + C with A, B ≥ 0 (Kull, Silva Filho and Flach, AISTATS 2017).

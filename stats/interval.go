@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -96,6 +97,9 @@ func clusterMean(x []float64, cluster []int) (m, se float64, df int, err error) 
 	if df > 0 {
 		se = math.Sqrt(sum*float64(groups)/float64(df)) / float64(len(x))
 	}
+	if math.IsInf(m, 0) || math.IsNaN(m) || math.IsInf(se, 0) || math.IsNaN(se) {
+		return 0, 0, 0, fmt.Errorf("stats: mean: values too large: %w", ErrNotFinite)
+	}
 	return m, se, df, nil
 }
 
@@ -128,6 +132,7 @@ type Bootstrap struct {
 // nothing, and idx is reused. Resamples where stat is undefined are left out; if they are more than a tenth, the figure has
 // its value but no interval.
 func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, error)) (Figure, error) {
+	stat = finiteResult(stat)
 	if n < 1 {
 		return Figure{}, fmt.Errorf("stats: bootstrap: %w", ErrEmpty)
 	}
@@ -198,6 +203,16 @@ func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, 
 		f.Low, f.High = 2*value-f.High, 2*value-f.Low
 	}
 	return f, nil
+}
+
+func finiteResult[T any](f func(T) (float64, error)) func(T) (float64, error) {
+	return func(x T) (float64, error) {
+		v, err := f(x)
+		if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
+			err = fmt.Errorf("stats: a metric returned %v: %w", v, ErrNotFinite)
+		}
+		return v, err
+	}
 }
 
 // adjust moves the quantile levels by BCa's bias and acceleration.
@@ -293,22 +308,22 @@ func (b Bootstrap) Of(rng *rand.Rand, metric Metric, score, y []float64) (Figure
 	})
 }
 
-// Difference is the figure of metric(a, y) − metric(b, y) for two scores of the same items, resampled together.
-func (b Bootstrap) Difference(rng *rand.Rand, metric Metric, a, c, y []float64) (Figure, error) {
-	if err := checkFinite(a, c, y); err != nil {
+// Difference is the figure of metric(first, y) − metric(second, y) for two scores of the same items, resampled together.
+func (b Bootstrap) Difference(rng *rand.Rand, metric Metric, first, second, y []float64) (Figure, error) {
+	if err := checkFinite(first, second, y); err != nil {
 		return Figure{}, err
 	}
 	var s, t []float64
 	return b.Figure(rng, len(y), func(idx []int) (float64, error) {
 		t = take(t, y, idx)
-		s = take(s, a, idx)
-		va, err := metric(s, t)
+		s = take(s, first, idx)
+		v, err := metric(s, t)
 		if err != nil {
 			return 0, err
 		}
-		s = take(s, c, idx)
-		vc, err := metric(s, t)
-		return va - vc, err
+		s = take(s, second, idx)
+		w, err := metric(s, t)
+		return v - w, err
 	})
 }
 
@@ -317,15 +332,7 @@ func descending(score []float64) []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case score[a] > score[b]:
-			return -1
-		case score[a] < score[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
 	return order
 }
 

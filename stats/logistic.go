@@ -46,7 +46,7 @@ func FitLogistic(x [][]float64, y []float64, l2 float64) (*Logistic, error) {
 	}
 	rows, used := m.design(x)
 
-	beta := mat.NewVecDense(used.len(), nil)
+	beta := mat.NewVecDense(len(used), nil)
 	beta.SetVec(0, math.Log(rate/(1-rate)))
 	penalty := func(b *mat.VecDense) float64 {
 		var s float64
@@ -83,7 +83,8 @@ func FitLogistic(x [][]float64, y []float64, l2 float64) (*Logistic, error) {
 	}
 	_, info := derivatives(rows, y, beta, l2)
 	// Standardised features give a condition number near 1; a huge one says that some direction has no finite optimum.
-	if !converged || !chol.Factorize(info) || chol.Cond() > 1e12 {
+	// Nor is there one where the loss vanishes.
+	if !converged || current < 1e-6 || !chol.Factorize(info) || chol.Cond() > 1e12 {
 		return nil, fmt.Errorf("stats: logistic regression of %d items: %w", len(y), ErrSeparated)
 	}
 	var cov mat.SymDense
@@ -139,8 +140,6 @@ func standardise(x [][]float64, l2 float64) (*Logistic, error) {
 // columns of the design matrix: 0 is the intercept, j+1 is feature j. Features that do not vary have none.
 type columns []int
 
-func (c columns) len() int { return len(c) }
-
 func (m *Logistic) columns() columns {
 	used := columns{0}
 	for j, s := range m.Scale {
@@ -163,7 +162,7 @@ func (m *Logistic) row(x []float64, used columns, dst []float64) {
 
 func (m *Logistic) design(x [][]float64) (*mat.Dense, columns) {
 	used := m.columns()
-	rows := mat.NewDense(len(x), used.len(), nil)
+	rows := mat.NewDense(len(x), len(used), nil)
 	for i := range x {
 		m.row(x[i], used, rows.RawRowView(i))
 	}
@@ -213,7 +212,7 @@ func (m *Logistic) Clustered(x [][]float64, y []float64, cluster []int) error {
 	}
 	d := len(m.Coef) + 1
 	used := m.columns()
-	row := make([]float64, used.len())
+	row := make([]float64, len(used))
 	meat := mat.NewDense(d, d, nil)
 	for _, items := range groups {
 		score := make([]float64, d)
@@ -258,7 +257,10 @@ func (m *Logistic) eta(row []float64, used columns) (eta float64) {
 // Predict is the probability for one row of features, as they were given to the fit.
 func (m *Logistic) Predict(x []float64) (float64, error) {
 	eta, _, err := m.logit(x)
-	return Sigmoid(eta), err
+	if err != nil {
+		return 0, err
+	}
+	return Sigmoid(eta), nil
 }
 
 // Interval is the probability with its interval by the delta method on the log-odds. It speaks of the fitted curve's
@@ -286,7 +288,7 @@ func (m *Logistic) logit(x []float64) (eta, se float64, err error) {
 		}
 	}
 	used := m.columns()
-	row := make([]float64, used.len())
+	row := make([]float64, len(used))
 	m.row(x, used, row)
 	var variance float64
 	for a, fa := range used {
@@ -294,7 +296,11 @@ func (m *Logistic) logit(x []float64) (eta, se float64, err error) {
 			variance += row[a] * row[b] * m.Cov[fa][fb]
 		}
 	}
-	return m.eta(row, used), math.Sqrt(max(0, variance)), nil
+	eta, se = m.eta(row, used), math.Sqrt(max(0, variance))
+	if math.IsNaN(eta) || math.IsNaN(se) {
+		return 0, 0, fmt.Errorf("stats: logistic fit: features too far from the fitted ones: %w", ErrNotFinite)
+	}
+	return eta, se, nil
 }
 
 // raw gives intercept and coefficients on the features' own scale, and their covariance.

@@ -16,9 +16,9 @@ func McNemar(b, c int) (exact, mid Test, err error) {
 	exact = Test{float64(b - c), 1, b + c, "McNemar exact"}
 	mid = Test{float64(b - c), 1, b + c, "McNemar mid-p"}
 	if b+c > 0 {
-		cdf, pmf := binomialHalf(min(b, c), b+c)
-		exact.P = min(1, 2*cdf)
-		mid.P = exact.P - pmf
+		fair, tail := distuv.Binomial{N: float64(b + c), P: 0.5}, float64(min(b, c))
+		exact.P = min(1, 2*fair.CDF(tail))
+		mid.P = max(0, exact.P-fair.Prob(tail))
 	}
 	return exact, mid, nil
 }

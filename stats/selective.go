@@ -119,6 +119,9 @@ func AccuracyAt(score, y []float64, coverage float64) (float64, error) {
 // CoverageAt is the largest coverage whose risk is at most risk, cutting only between different scores; 0 if there is none.
 // The threshold is found on the very items it is judged on: for a guarantee use a held-out bound.
 func CoverageAt(score, y []float64, risk float64) (float64, error) {
+	if !(risk >= 0 && risk <= 1) {
+		return 0, rangeError("risk", risk, "[0,1]")
+	}
 	curve, err := RiskCoverage(score, y)
 	if err != nil {
 		return 0, err

@@ -30,18 +30,19 @@ type Summary struct {
 	PRR         Figure `json:"prr"`
 	PRRHalf     Figure `json:"prr_50"` // rejecting at most half
 
-	ECE           Figure `json:"ece"`            // equal width
-	ECEMass       Figure `json:"ece_mass"`       // equal mass
-	ECEDebiased   Figure `json:"ece_debiased"`   // Kumar et al. 2019
-	ECEPerfect    Figure `json:"ece_perfect"`    // what a perfect forecaster shows at this n
-	RMSCEDebiased Figure `json:"rmsce_debiased"` // root of the unbiased squared error
-	MCE           Figure `json:"mce"`
-	SmECE         Figure `json:"smece"`
-	Brier         Figure `json:"brier"`
-	LogLoss       Figure `json:"log_loss"`
-	Skill         Figure `json:"skill"`        // log-loss skill over the base rate
-	SkillWithin   Figure `json:"skill_within"` // over the base rates of the groups
-	Murphy        Murphy `json:"murphy"`
+	ECE                Figure `json:"ece"`          // equal width
+	ECEPerfect         Figure `json:"ece_perfect"`  // what a perfect forecaster shows at this n
+	ECEMass            Figure `json:"ece_mass"`     // equal mass
+	ECEDebiased        Figure `json:"ece_debiased"` // Kumar et al. 2019
+	ECEDebiasedPerfect Figure `json:"ece_debiased_perfect"`
+	RMSCEDebiased      Figure `json:"rmsce_debiased"` // root of the unbiased squared error
+	MCE                Figure `json:"mce"`
+	SmECE              Figure `json:"smece"`
+	Brier              Figure `json:"brier"`
+	LogLoss            Figure `json:"log_loss"`
+	Skill              Figure `json:"skill"`        // log-loss skill over the base rate
+	SkillWithin        Figure `json:"skill_within"` // over the base rates of the groups
+	Murphy             Murphy `json:"brier_parts"`
 
 	Spiegelhalter *Test          `json:"spiegelhalter"`
 	Cox           *Recalibration `json:"cox"`
@@ -118,39 +119,34 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 
 	if err := checkUnit(score); err != nil {
 		missing := Missing(n, fmt.Errorf("not a probability: %w", err))
-		for _, f := range []*Figure{&s.ECE, &s.ECEMass, &s.ECEDebiased, &s.ECEPerfect, &s.RMSCEDebiased, &s.MCE, &s.SmECE, &s.Brier, &s.LogLoss, &s.Skill, &s.SkillWithin} {
+		for _, f := range []*Figure{&s.ECE, &s.ECEMass, &s.ECEDebiased, &s.ECEPerfect, &s.ECEDebiasedPerfect, &s.RMSCEDebiased, &s.MCE, &s.SmECE, &s.Brier, &s.LogLoss, &s.Skill, &s.SkillWithin} {
 			*f = missing
 		}
 		return s, nil
 	}
-	binned := func(rule Binning, f func([]Bin) float64) Metric {
-		return func(p, y []float64) (float64, error) {
-			bins, err := Bins(p, y, rule, o.Bins)
-			if err != nil {
-				return 0, err
-			}
-			return f(bins), nil
-		}
-	}
-	// Resampling adds to a binned error the noise that sampling already added; the basic interval takes it off again.
-	error0 := func(rule Binning, name string, f func([]Bin) float64) Figure {
-		fig := of(Basic, binned(rule, f))
-		fig.Low = max(0, fig.Low)
+	// Resampling adds to a binned error the noise that sampling already added; the basic interval takes it off again. It may
+	// then lie below the value, which it is made to include.
+	gap := func(rule Binning, name string, f func([]Bin) float64) Figure {
+		fig := of(Basic, Binned(rule, o.Bins, f))
+		fig.Low, fig.High = max(0, min(fig.Low, fig.Value)), max(fig.High, fig.Value)
 		fig.Method = fmt.Sprintf("%s, %d bins; %s", name, o.Bins, fig.Method)
 		return fig
 	}
-	s.ECE = error0(WidthRight, "equal width (lo,hi]", ECE)
-	s.ECEMass = error0(MassQuantile, "equal mass", ECE)
-	s.ECEDebiased = error0(WidthRight, "equal width (lo,hi], debiased (Kumar et al. 2019)", DebiasedECE)
-	s.RMSCEDebiased = error0(WidthRight, "equal width (lo,hi], root mean square, debiased", DebiasedRMSCE)
-	s.MCE = error0(WidthRight, "equal width (lo,hi], largest", MCE)
+	perfect := func(f func([]Bin) float64) Figure {
+		c, err := PerfectForecaster(rng, score, y, Binned(WidthRight, o.Bins, f), o.Resamples)
+		return figure(c.Perfect, err)
+	}
+	s.ECE = gap(WidthRight, "equal width (lo,hi]", ECE)
+	s.ECEMass = gap(MassQuantile, "equal mass", ECE)
+	s.ECEDebiased = gap(WidthRight, "equal width (lo,hi], debiased (Kumar et al. 2019)", DebiasedECE)
+	s.RMSCEDebiased = gap(WidthRight, "equal width (lo,hi], root mean square, debiased", DebiasedRMSCE)
+	s.MCE = gap(WidthRight, "equal width (lo,hi], largest", MCE)
 	if v, sigma, err := SmECE(score, y); err != nil {
 		s.SmECE = Missing(n, err)
 	} else {
 		s.SmECE = pointOnly(v, n, fmt.Sprintf("smooth ECE, kernel width %.4g", sigma), "no interval is computed")
 	}
-	c, err := PerfectForecaster(rng, score, y, binned(WidthRight, ECE), o.Resamples)
-	s.ECEPerfect = figure(c.Perfect, err)
+	s.ECEPerfect, s.ECEDebiasedPerfect = perfect(ECE), perfect(DebiasedECE)
 	brier := make([]float64, n)
 	for i := range y {
 		brier[i] = (score[i] - y[i]) * (score[i] - y[i])
@@ -166,10 +162,11 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	if o.Group != nil {
 		s.SkillWithin = figure(SkillOver(boot, rng, score, y, o.Group))
 	}
-	if s.Bins, err = Bins(score, y, WidthRight, o.Bins); err != nil {
+	bins, err := Bins(score, y, WidthRight, o.Bins)
+	if err != nil {
 		return Summary{}, err
 	}
-	s.Murphy = Decompose(s.Bins)
+	s.Bins, s.Murphy = bins, Decompose(bins)
 	if t, err := Spiegelhalter(score, y); err == nil {
 		s.Spiegelhalter = &t
 	}

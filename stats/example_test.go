@@ -1,0 +1,115 @@
+package stats_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"gnothi/stats"
+)
+
+var (
+	score = []float64{.95, .9, .85, .8, .7, .6, .55, .4, .3, .2}
+	right = []float64{1, 1, 1, 0, 1, 1, 0, 0, 1, 0}
+)
+
+func ExampleAUROC() {
+	v, err := stats.AUROC(score, right)
+	fmt.Printf("%.4f %v\n", v, err)
+	// Output: 0.7917 <nil>
+}
+
+func ExampleDeLong() {
+	f, err := stats.DeLong(score, right, 0.95)
+	fmt.Println(f, err)
+	// Output: 0.792 [0.480, 1.000] (n=10) <nil>
+}
+
+func ExampleBins() {
+	bins, err := stats.Bins(score, right, stats.WidthRight, 4)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, b := range bins {
+		fmt.Printf("(%.2f, %.2f] claims %.2f, right %.2f, n=%d\n", b.Low, b.High, b.P, b.Y, b.N)
+	}
+	fmt.Printf("ECE %.3f\n", stats.ECE(bins))
+	// Output:
+	// (0.00, 0.25] claims 0.20, right 0.00, n=1
+	// (0.25, 0.50] claims 0.35, right 0.50, n=2
+	// (0.50, 0.75] claims 0.62, right 0.67, n=3
+	// (0.75, 1.00] claims 0.88, right 0.75, n=4
+	// ECE 0.115
+}
+
+func ExampleFitPlatt() {
+	m, err := stats.FitPlatt(score, right, true)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	b, err := stats.MarshalMap(m)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stored, err := stats.UnmarshalMap(b)
+	fmt.Printf("0.9 means %.2f, %v\n", stored.Apply(0.9), err)
+	// Output: 0.9 means 0.87, <nil>
+}
+
+func ExampleBootstrap_Of() {
+	rng := rand.New(rand.NewPCG(1, 0))
+	f, err := stats.Bootstrap{Resamples: 500, Level: 0.9}.Of(rng, stats.AURC, score, right)
+	fmt.Println(f.Method, err)
+	// Output: bootstrap percentile over 10 items, 500 resamples, 90 % <nil>
+}
+
+func ExampleFitLogistic() {
+	// Two signals of each answer: agreement of samples, mean log-probability.
+	x := [][]float64{{1, -.1}, {.9, -.2}, {.4, -.9}, {.8, -.1}, {.3, -.5}, {.5, -1.2}, {.9, -.7}, {.2, -.4}}
+	y := []float64{1, 1, 0, 1, 0, 0, 0, 1}
+	m, err := stats.FitLogistic(x, y, 1)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	f, err := m.Interval([]float64{.9, -.3}, 0.9)
+	fmt.Println(f, err)
+	// Output: 0.697 [0.282, 0.931] (n=8) <nil>
+}
+
+func ExampleCrossFitMap() {
+	rng := rand.New(rand.NewPCG(1, 0))
+	fold, err := stats.Folds(rng, len(score), 5, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p, err := stats.CrossFitMap(fold, score, right, func(score, y []float64) (stats.Map, error) {
+		smooth, err := stats.SmoothTargets(y)
+		if err != nil {
+			return nil, err
+		}
+		return stats.FitPlatt(score, smooth, false)
+	})
+	fmt.Println(len(p), "honest probabilities,", err)
+	// Output: 10 honest probabilities, <nil>
+}
+
+func ExampleCertifier() {
+	c, err := stats.NewCertifier[string](0.05)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, answer := range []string{"Paris", "Paris", "Lyon", "Paris", "Paris", "Paris", "Paris", "Paris", "Paris", "Paris", "Paris", "Paris", "Paris", "Paris"} {
+		c.Add(answer)
+		if s := c.Certificate(); s.Certified {
+			fmt.Printf("%s after %d draws\n", s.Answer, s.Draws)
+			return
+		}
+	}
+	fmt.Printf("not settled, alpha %.3f\n", c.Certificate().Alpha)
+	// Output: Paris after 12 draws
+}
