@@ -46,6 +46,7 @@ func (b Bin) Rate(level float64) (Figure, error) {
 }
 
 // Bins sorts items with probability p and outcome y (both in [0,1]) into at most m non-empty bins, lowest first.
+// There is at least one: the figures below mean nothing (NaN) without bins.
 func Bins(p, y []float64, rule Binning, m int) ([]Bin, error) {
 	if err := checkUnit(p, y); err != nil {
 		return nil, err

@@ -22,8 +22,7 @@ func Folds(rng *rand.Rand, n, k int, group []int) ([]int, error) {
 	}
 	// Largest first into the emptiest fold; the shuffle decides among equals.
 	order := rng.Perm(units.len())
-	size := func(u int) int { return len(units.append(nil, u)) }
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(size(b), size(a)) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(units.size(b), units.size(a)) })
 	fold, load := make([]int, n), make([]int, k)
 	for _, u := range order {
 		to := 0
@@ -32,9 +31,9 @@ func Folds(rng *rand.Rand, n, k int, group []int) ([]int, error) {
 				to = f
 			}
 		}
+		load[to] += units.size(u)
 		for _, i := range units.append(nil, u) {
 			fold[i] = to
-			load[to]++
 		}
 	}
 	return fold, nil

@@ -42,6 +42,23 @@ func ExampleBins() {
 	// ECE 0.115
 }
 
+func ExampleSummarise() {
+	rng := rand.New(rand.NewPCG(1, 0))
+	s, err := stats.Summarise(rng, score, right, stats.Options{Bins: 4, Resamples: 200})
+	fmt.Println("accuracy", s.Accuracy, err)
+	fmt.Println("within kinds", s.AUROCWithin)
+	// Output:
+	// accuracy 0.600 [0.313, 0.832] (n=10) <nil>
+	// within kinds n/a (no groups given)
+}
+
+func ExamplePerfectForecaster() {
+	rng := rand.New(rand.NewPCG(1, 0))
+	c, err := stats.PerfectForecaster(rng, score, right, stats.Binned(stats.WidthRight, 4, stats.ECE), 2000)
+	fmt.Printf("observed %.2f, a perfect forecaster shows %.2f on average, %v\n", c.Observed, c.Perfect.Value, err)
+	// Output: observed 0.12, a perfect forecaster shows 0.22 on average, <nil>
+}
+
 func ExampleFitPlatt() {
 	m, err := stats.FitPlatt(score, right, true)
 	if err != nil {

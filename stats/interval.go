@@ -280,6 +280,13 @@ func unitsOf(cluster []int, n int) (units, string) {
 
 func (u units) len() int { return u.n }
 
+func (u units) size(i int) int {
+	if u.clusters == nil {
+		return 1
+	}
+	return len(u.clusters[i])
+}
+
 func (u units) append(idx []int, i int) []int {
 	if u.clusters == nil {
 		return append(idx, i)

@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// Options of [Summarise]; the zero value is 10 bins, 95 % intervals, 1,000 resamples and simulations, no groups or clusters.
+// Options of [Summarise]; the zero value is 10 bins, 95 % intervals, 1,000 resamples and simulations (200 above
+// 20,000 items), no groups or clusters.
 type Options struct {
 	Bins      int
 	Level     float64
@@ -46,6 +47,7 @@ type Summary struct {
 
 	Spiegelhalter *Test          `json:"spiegelhalter"`
 	Cox           *Recalibration `json:"cox"`
+	Why           []string       `json:"why,omitempty"` // reasons for a missing test
 	Bins          []Bin          `json:"bins"`
 }
 
@@ -73,6 +75,9 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	}
 	if o.Resamples == 0 {
 		o.Resamples = 1000
+		if n > 20_000 {
+			o.Resamples = 200
+		}
 	}
 	if o.Resamples < 20 {
 		return Summary{}, rangeError("resamples", o.Resamples, "at least 20")
@@ -122,6 +127,7 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 		for _, f := range []*Figure{&s.ECE, &s.ECEMass, &s.ECEDebiased, &s.ECEPerfect, &s.ECEDebiasedPerfect, &s.RMSCEDebiased, &s.MCE, &s.SmECE, &s.Brier, &s.LogLoss, &s.Skill, &s.SkillWithin} {
 			*f = missing
 		}
+		s.Why = []string{missing.Why}
 		return s, nil
 	}
 	// Resampling adds to a binned error the noise that sampling already added; the basic interval takes it off again. It may
@@ -167,10 +173,14 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	s.Bins, s.Murphy = bins, Decompose(bins)
-	if t, err := Spiegelhalter(score, y); err == nil {
+	if t, err := Spiegelhalter(score, y); err != nil {
+		s.Why = append(s.Why, err.Error())
+	} else {
 		s.Spiegelhalter = &t
 	}
-	if c, err := Cox(score, y); err == nil {
+	if c, err := Cox(score, y); err != nil {
+		s.Why = append(s.Why, err.Error())
+	} else {
 		s.Cox = &c
 	}
 	return s, nil
