@@ -249,6 +249,7 @@ func join(indices []int, results []*llm.Result) *llm.Result {
 		default:
 			all.Choices = append(slices.Clip(all.Choices), r.Choices...)
 			all.Usage.PromptTokens += r.Usage.PromptTokens
+			all.Usage.PromptCached += r.Usage.PromptCached
 			all.Usage.CompletionTokens += r.Usage.CompletionTokens
 		}
 	}

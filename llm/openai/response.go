@@ -62,6 +62,10 @@ func decodeEnvelope(fields map[string]json.RawMessage) (*llm.Result, error) {
 	var usage *struct {
 		Prompt     *int64 `json:"prompt_tokens"`
 		Completion *int64 `json:"completion_tokens"`
+		Hit        int64  `json:"prompt_cache_hit_tokens"` // DeepSeek
+		Details    struct {
+			Cached int64 `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
 	}
 	if err := json.Unmarshal(orNull(fields["usage"]), &usage); err != nil {
 		return nil, fmt.Errorf("usage: %w", err)
@@ -73,6 +77,7 @@ func decodeEnvelope(fields map[string]json.RawMessage) (*llm.Result, error) {
 		if usage.Completion != nil {
 			res.Usage.CompletionTokens = *usage.Completion
 		}
+		res.Usage.PromptCached = min(max(usage.Details.Cached, usage.Hit, 0), res.Usage.PromptTokens)
 		if res.Usage.PromptTokens < 0 || res.Usage.CompletionTokens < 0 {
 			return nil, fmt.Errorf("usage is negative: %d and %d tokens", res.Usage.PromptTokens, res.Usage.CompletionTokens)
 		}

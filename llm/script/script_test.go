@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gnothi/llm"
+	"gnothi/llm/llmtest"
 	"gnothi/llm/script"
 )
 
@@ -264,4 +265,21 @@ func ExampleTexts() {
 	// 0 Paris
 	// 1 Paris
 	// 2 Lyon
+}
+
+func TestConformance(t *testing.T) {
+	llmtest.Run(t, func(t *testing.T) (llm.Model, llmtest.Fixture) {
+		m := parse(t, `
+rules:
+  - when: {kind: score}
+    reply: {logprob: -0.5}
+  - when: {prompt: slowly}
+    reply: {text: at last, delay: 2s}
+  - replies:
+      - {text: one two three four five, logprob: -0.5, raw: {x_vendor: 1}}
+      - {text: six seven eight nine, logprob: -0.25}
+`)
+		slow := llmtest.Question("slowly")
+		return m, llmtest.Fixture{Slow: &slow, Unknown: "x_vendor"}
+	})
 }

@@ -1,0 +1,115 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// RetryOptions say how often and when. Zero fields have the defaults given.
+type RetryOptions struct {
+	Tries int           // in all, the first one included; default 4
+	Wait  time.Duration // before the second try, about half more before each further one; default 500ms
+	Most  time.Duration // the longest wait; a server that asks for longer is not tried again; default 1m
+	// Notify, if set, is told of each failure that is followed by another try.
+	Notify func(err error, wait time.Duration)
+}
+
+// Retry tries again after errors that are [APIError.Temporary], with jitter and
+// not before the time that the server asks for. It never does once an event of a
+// stream was delivered. Choices that a failed try returned are kept: the next
+// one asks only for those that are missing.
+func Retry(m Model, o RetryOptions) Model {
+	if o.Tries <= 0 {
+		o.Tries = 4
+	}
+	if o.Wait <= 0 {
+		o.Wait = 500 * time.Millisecond
+	}
+	if o.Most <= 0 {
+		o.Most = time.Minute
+	}
+	return &retrier{m, o}
+}
+
+type retrier struct {
+	Model
+	o RetryOptions
+}
+
+func (r *retrier) Do(ctx context.Context, op Op) (*Result, error) {
+	delivered := false
+	if stream := op.Stream; stream != nil {
+		op.Stream = func(e Event) error { delivered = true; return stream(e) }
+	}
+	wait := &waits{ExponentialBackOff: backoff.NewExponentialBackOff(), most: r.o.Most}
+	wait.InitialInterval, wait.MaxInterval = r.o.Wait, r.o.Most
+
+	missing := make([]int, op.N())
+	for k := range missing {
+		missing[k] = op.Index(k)
+	}
+	order := slices.Clone(missing)
+	var all *Result
+	try := func() (*Result, error) {
+		res, err := r.Model.Do(ctx, op)
+		all = merge(all, res, order)
+		if err == nil {
+			return all, nil
+		}
+		if wait.after = nil; !delivered {
+			errors.As(err, &wait.after)
+		}
+		if res != nil && op.Kind == Generate {
+			missing = slices.DeleteFunc(missing, func(i int) bool {
+				return slices.ContainsFunc(res.Choices, func(c Choice) bool { return c.Index == i })
+			})
+			op.Indices = missing
+		}
+		return all, err
+	}
+	options := []backoff.RetryOption{backoff.WithBackOff(wait), backoff.WithMaxTries(uint(r.o.Tries)), backoff.WithMaxElapsedTime(0)}
+	if r.o.Notify != nil {
+		options = append(options, backoff.WithNotify(r.o.Notify))
+	}
+	return backoff.Retry(ctx, try, options...)
+}
+
+// waits gives the time to the next try, or says that there is none.
+type waits struct {
+	*backoff.ExponentialBackOff
+	most  time.Duration
+	after *APIError // what the last try failed with; nil if it is not worth another
+}
+
+func (w *waits) NextBackOff() time.Duration {
+	if w.after == nil || !w.after.Temporary || w.after.RetryAfter > w.most {
+		return backoff.Stop
+	}
+	return max(w.ExponentialBackOff.NextBackOff(), w.after.RetryAfter)
+}
+
+// merge joins the results of an operation's parts, its choices in the order of
+// the indexes. Either may be nil.
+func merge(a, b *Result, order []int) *Result {
+	if a == nil || b == nil {
+		if a == nil {
+			return b
+		}
+		return a
+	}
+	whole := *b
+	whole.Choices = append(slices.Clone(a.Choices), b.Choices...)
+	slices.SortStableFunc(whole.Choices, func(x, y Choice) int {
+		return slices.Index(order, x.Index) - slices.Index(order, y.Index)
+	})
+	whole.Usage.PromptTokens += a.Usage.PromptTokens
+	whole.Usage.PromptCached += a.Usage.PromptCached
+	whole.Usage.CompletionTokens += a.Usage.CompletionTokens
+	whole.Usage.NanoUSD += a.Usage.NanoUSD
+	whole.Usage.Priced = a.Usage.Priced && b.Usage.Priced
+	return &whole
+}
