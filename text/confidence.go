@@ -77,7 +77,7 @@ var (
 // value. A value off the scale is an error, not the nearest one on it.
 func ParseConfidence(reply string, scale Scale) (Confidence, error) {
 	low := asciiLower(reply)
-	p, labelled := confidenceRegion(low, scale)
+	p, labelled := confidenceRegion(reply, low, scale)
 	if p.Len() == 0 {
 		return Confidence{}, fmt.Errorf("text: confidence: %w in %q", ErrNoConfidence, Clip(SanitiseLine(reply), 60))
 	}
@@ -93,7 +93,7 @@ func ParseConfidence(reply string, scale Scale) (Confidence, error) {
 }
 
 // confidenceRegion returns the part of a reply in which the value stands.
-func confidenceRegion(low string, scale Scale) (p Span, labelled bool) {
+func confidenceRegion(src, low string, scale Scale) (p Span, labelled bool) {
 	if all := confidenceLine.FindAllStringIndex(low, -1); len(all) > 0 {
 		start := all[len(all)-1][1]
 		p = lineSpan(low, start)
@@ -101,7 +101,7 @@ func confidenceRegion(low string, scale Scale) (p Span, labelled bool) {
 			p = lineSpan(low, spaces(low, p.End))
 		}
 		p = beforeReason(low, p)
-		if n := firstSentence(p.In(low)); n < p.Len() {
+		if n := firstSentence(p.In(src)); n < p.Len() {
 			if q := (Span{p.Start, p.Start + n}); hasValue(q.In(low), scale) {
 				p = q
 			}

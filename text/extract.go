@@ -375,7 +375,12 @@ func (r *reader) phrase() (Answer, bool) {
 	}
 	for _, m := range isAnswer.FindAllStringIndex(body, -1) {
 		end := r.body.Start + m[0]
-		places = append(places, Span{r.sentenceStart(end), end})
+		p := Span{r.sentenceStart(end), end}
+		switch strings.TrimSpace(p.In(r.low)) {
+		case "here", "this", "that", "it", "what", "which", "below", "following":
+			continue
+		}
+		places = append(places, p)
 	}
 	return r.last(places, RulePhrase)
 }

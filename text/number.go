@@ -292,7 +292,7 @@ func fraction(s string, i int) (denom string, end int) {
 	for k < len(s) && isDigit(s[k]) {
 		k++
 	}
-	if k == j || k < len(s) && s[k] == '/' || strings.Trim(s[j:k], "0") == "" {
+	if k == j || k < len(s) && s[k] == '/' {
 		return "", 0
 	}
 	return s[j:k], k
@@ -360,20 +360,20 @@ func raised(s string, i int) (e, end int, ok bool) {
 	return e, end, ok
 }
 
-// power reads a signed integer of at most four digits.
+// power reads a signed integer, cut off beyond what can be evaluated.
 func power(s string, i int) (e, end int, ok bool) {
 	neg := false
 	if r, w := utf8.DecodeRuneInString(s[i:]); isMinus(r) || r == '+' {
 		neg = isMinus(r)
 		i += w
 	}
-	for end = i; end < len(s) && isDigit(s[end]) && end-i < 5; end++ {
-		e = e*10 + int(s[end]-'0')
+	for end = i; end < len(s) && isDigit(s[end]); end++ {
+		e = min(e*10+int(s[end]-'0'), 10*maxExponent)
 	}
 	if neg {
 		e = -e
 	}
-	return e, end, end > i && (end == len(s) || !isDigit(s[end]))
+	return e, end, end > i
 }
 
 func superscript(r rune) (digit int, ok bool) {

@@ -419,14 +419,14 @@ func (r *reader) onlyBool(p Span, rule Rule) (Answer, bool) {
 }
 
 // negated reports whether the text ends with a negation: "not", "isn't", "not
-// entirely".
+// entirely", "not at all".
 func negated(low string) bool {
-	for range 2 {
+	for range 3 {
 		w := lastWord(low)
 		switch w {
 		case "not", "never", "t": // the t of isn't
 			return w != "t" || strings.HasSuffix(strings.TrimRight(low, " "), "n't") || strings.HasSuffix(strings.TrimRight(low, " "), "n’t")
-		case "entirely", "completely", "quite", "necessarily", "strictly", "factually", "a", "the", "really":
+		case "entirely", "completely", "quite", "necessarily", "strictly", "factually", "a", "the", "really", "at", "all", "very", "so", "that":
 			low = strings.TrimRight(low, " *")
 			low = low[:len(low)-len(w)]
 			continue

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,7 +13,7 @@ func (r *reader) freeIn(p Span, rule Rule) (Answer, bool) {
 	p = r.unwrapTeX(Trim(r.src, p))
 	p.End = p.Start + firstSentence(p.In(r.src))
 	p = r.shorten(r.bare(p))
-	if p.Len() == 0 {
+	if p.Len() == 0 || r.copied(p.In(r.src)) {
 		return Answer{}, false
 	}
 	return Answer{Kind: Free, Text: p.In(r.src), Status: Parsed, Rule: rule, Span: p}, true
@@ -33,36 +34,122 @@ func (r *reader) unwrapTeX(p Span) Span {
 func (r *reader) sentence() (Answer, bool) {
 	rest := r.body
 	for range 4 { // "Sure! Here is the answer:" may come first
-		if rest.Len() == 0 {
-			return Answer{}, false
-		}
 		p := Span{rest.Start, rest.Start + firstSentence(rest.In(r.src))}
-		if !r.filler(p) {
+		if p.End >= rest.End || !r.filler(p) {
 			break
 		}
 		rest.Start = p.End
 	}
-	p := Span{rest.Start, rest.Start + firstSentence(rest.In(r.src))}
-	if b, ok := r.boldIn(p); ok {
-		return Answer{Kind: Free, Text: b.In(r.src), Status: Parsed, Rule: RuleBold, Span: b}, true
-	}
+	whole := r.bare(r.body)
+	p := r.item(Span{rest.Start, rest.Start + firstSentence(rest.In(r.src))})
 	bare := r.bare(p)
-	q := r.shorten(r.unframe(r.leadIn(bare)))
-	if q.Len() == 0 {
+	if bare.Len() == 0 {
 		return Answer{}, false
 	}
-	rule := RuleSentence
-	if q == r.bare(r.body) {
-		rule = RuleWhole
+	found := func(p Span, rule Rule) (Answer, bool) {
+		if p == whole {
+			rule = RuleWhole
+		}
+		return Answer{Kind: Free, Text: p.In(r.src), Status: Parsed, Rule: rule, Span: p}, p.Len() > 0
 	}
-	return Answer{Kind: Free, Text: q.In(r.src), Status: Parsed, Rule: rule, Span: q}, true
+	if b, ok := r.boldIn(p); ok {
+		return found(b, RuleBold)
+	}
+	if r.denial(bare) { // keeps its words: "There is no such film"
+		return found(bare, RuleSentence)
+	}
+	bare = r.leadIn(bare)
+	if r.negates(bare) {
+		return found(bare, RuleSentence)
+	}
+	if r.wantsNumber() {
+		if n, ok := r.numberOf(bare); ok {
+			return found(n, RuleSentence)
+		}
+	}
+	return found(r.shorten(r.unframe(r.shorten(r.behindLeadIn(bare)))), RuleSentence)
+}
+
+// item narrows a list item "1. **Sand:** it is …" to its name or its text.
+func (r *reader) item(p Span) Span {
+	p = Trim(r.src, p)
+	s := p.In(r.src)
+	i := 0
+	for i < len(s) && isDigit(s[i]) {
+		i++
+	}
+	if i > 0 && i+1 < len(s) && (s[i] == '.' || s[i] == ')') && s[i+1] == ' ' {
+		p.Start += i + 2
+	} else if len(s) > 2 && strings.IndexByte("*-+", s[0]) >= 0 && s[1] == ' ' {
+		p.Start += 2
+	}
+	p = Trim(r.src, p)
+	if s = p.In(r.src); strings.HasPrefix(s, "**") {
+		if name, _, ok := strings.Cut(s[2:], ":**"); ok && len(name) <= 60 && !strings.Contains(name, "**") {
+			return Span{p.Start + 2, p.Start + 2 + len(name)}
+		}
+	}
+	return p
+}
+
+// denial reports whether a sentence denies that there is an answer.
+func (r *reader) denial(p Span) bool {
+	low := p.In(r.low)
+	return strings.HasPrefix(low, "there is no ") || strings.HasPrefix(low, "there are no ") || strings.HasPrefix(low, "there was no ") || strings.HasPrefix(low, "there were no ")
+}
+
+// negates reports whether a sentence says what is not so.
+func (r *reader) negates(p Span) bool {
+	low := p.In(r.low)
+	return hasWord(low, "not") || hasWord(low, "never") || strings.Contains(low, "n't ") || strings.Contains(low, "n’t ")
+}
+
+// wantsNumber reports whether the question asks for a number: how many, what
+// percentage, which year.
+func (r *reader) wantsNumber() bool {
+	q := r.question()
+	for i, w := range q {
+		next := ""
+		if i+1 < len(q) {
+			next = q[i+1]
+		}
+		switch w {
+		case "how":
+			switch next {
+			case "many", "much", "old", "tall", "long", "far", "high", "deep", "fast", "big", "large", "heavy":
+				return true
+			}
+		case "what", "which":
+			switch next {
+			case "percentage", "year", "number", "age":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// numberOf returns the first number of a sentence that the question has not.
+func (r *reader) numberOf(p Span) (Span, bool) {
+	for p.Len() > 0 {
+		a, ok := r.firstNumber(p, RuleSentence)
+		if !ok {
+			return Span{}, false
+		}
+		if !containsWords(r.question(), foldWords(a.Text)) {
+			return a.Span, true
+		}
+		p.Start = a.Span.End
+	}
+	return Span{}, false
 }
 
 // filler: a sentence that announces an answer, or repeats the question.
 func (r *reader) filler(p Span) bool {
 	s := r.bare(p)
 	low := s.In(r.low)
-	if low == "" || strings.HasSuffix(strings.TrimSpace(p.In(r.src)), "?") && r.copied(p.In(r.src)) {
+	text := strings.TrimSpace(p.In(r.src))
+	if low == "" || strings.HasSuffix(text, ":") || strings.HasSuffix(text, ":**") || strings.HasSuffix(text, "?") && r.copied(text) {
 		return true
 	}
 	switch low {
@@ -71,7 +158,7 @@ func (r *reader) filler(p Span) bool {
 	}
 	for _, w := range [...]string{"let's think", "let us think", "let's break", "let me think", "here is the answer", "here's the answer", "here is your answer", "sure, here", "sure! here", "i'd be happy to", "i would be happy to", "great question", "that's a great question", "to answer this question", "to answer your question"} {
 		if strings.HasPrefix(low, w) {
-			return !strings.Contains(low, " is:") && strings.TrimSpace(r.src[p.End:r.body.End]) != ""
+			return true
 		}
 	}
 	return false
@@ -98,6 +185,19 @@ func (r *reader) boldIn(p Span) (Span, bool) {
 		return Span{}, false
 	}
 	return r.shorten(b), true
+}
+
+// behindLeadIn drops an opening clause such as "According to tradition, ".
+func (r *reader) behindLeadIn(p Span) Span {
+	low := p.In(r.low)
+	for _, w := range [...]string{"according to ", "based on ", "as of ", "in the context of "} {
+		if strings.HasPrefix(low, w) {
+			if i := strings.Index(low, ", "); i > 0 {
+				return Span{p.Start + i + 2, p.End}
+			}
+		}
+	}
+	return p
 }
 
 // leadIn drops words that introduce an answer: "I think it is", "Sure, ".
@@ -132,12 +232,13 @@ func (r *reader) shorten(p Span) Span {
 		", which ", ", who ", ", whose ", ", where ", ", when ", ", because ", " because ", ", since ", ", as ", ", and it ", ", and he ", ", and she ", ", and was ", ", and is ", ", but ", ", so ", ", located ", ", based ", ", known ", ", also known ", ", released ", ", directed ", ", written ", ", born ", ", standing ", ", although ", ", though ", ", not ",
 		", a ", ", an ", ", the ", ", one of ", ", with ", "; ", " – ", " — ", " - ", ", weil ", ", car ", ", porque ", ", perché ",
 	} {
-		if i := strings.Index(low, w); i > 0 && i < cut {
+		i := strings.Index(low, w)
+		if i > 0 && i < cut && p.In(r.src)[i:i+len(w)] == w { // ", The Joker" explains nothing
 			cut = i
 		}
 	}
 	// An aside in brackets ends an answer; Ca(OH)2 and f(x) have no space before.
-	if i := strings.Index(low, " ("); i > 0 && i < cut && !strings.HasPrefix(low[i:], " (not ") {
+	if i := strings.Index(low, " ("); i > 0 && i < cut && asideAtEnd(low[i:]) && !strings.HasPrefix(low[i:], " (not ") {
 		cut = i
 	}
 	if cut < len(low) {
@@ -203,11 +304,10 @@ func (r *reader) unframe(p Span) Span {
 	if len(fs) < 3 {
 		return p
 	}
-	if q := r.question(); len(q) > 0 {
+	if len(r.question()) > 0 {
 		if u, ok := r.unframeBy(p, fs); ok {
 			return u
 		}
-		return p
 	}
 	at := copula(fs)
 	if at <= 0 || at == len(fs)-1 {
@@ -215,8 +315,6 @@ func (r *reader) unframe(p Span) Span {
 	}
 	left, right := fs[:at], fs[at+1:]
 	switch {
-	case fs[at+1].word == "not":
-		return p
 	case isArticle(right[0].word) && !(left[0].word == "the" && hasField(left, "of")) && len(left) <= 6 && !hasPossessive(r, left):
 		return r.join(left)
 	case left[0].word == "the" || hasPossessive(r, left):
@@ -231,26 +329,37 @@ func (r *reader) unframe(p Span) Span {
 // unframeBy uses the words of the question.
 func (r *reader) unframeBy(p Span, fs []field) (Span, bool) {
 	at := copula(fs)
-	if at > 0 && at < len(fs)-1 && fs[at+1].word != "not" {
+	if at > 0 && at < len(fs)-1 {
 		left, right := fs[:at], fs[at+1:]
 		l, rt := r.echo(left), r.echo(right)
 		switch {
-		case l >= .6 && l > rt:
-			return r.join(r.trimFrame(right, true)), true
+		case r.alternative(left):
+			return r.join(left), true
+		case l >= .5 && l > rt:
+			return r.join(r.trimFront(right)), true
 		case rt >= .5 && rt > l:
 			return r.join(left), true
 		}
+		return p, false
 	}
-	for _, f := range fs {
-		if f.word == "not" || strings.HasSuffix(f.word, "nt") && strings.Contains(f.span.In(r.src), "n't") {
-			return p, false // a denial keeps its words
-		}
-	}
-	t := r.trimFrame(fs, false)
+	t := r.trimFrame(fs)
 	if len(t) == 0 || len(t) == len(fs) {
 		return p, false
 	}
 	return r.join(t), true
+}
+
+// alternative reports whether words are one of those that a question such as
+// "Who was born first, A or B?" offers.
+func (r *reader) alternative(fs []field) bool {
+	q := r.question()
+	at := slices.Index(q, "or")
+	if at < 1 || len(fs) == 0 || isArticle(fs[0].word) {
+		return false
+	}
+	words := foldWords(r.join(fs).In(r.src))
+	n := len(words)
+	return n > 0 && (at+1+n <= len(q) && slices.Equal(q[at+1:at+1+n], words) || at >= n && slices.Equal(q[at-n:at], words))
 }
 
 // echo is the share of the content words that the question has too.
@@ -281,58 +390,68 @@ func (r *reader) asks(w string) bool {
 	return false
 }
 
-// sameStem: equal but for an ending of at most three letters.
+// sameStem: equal but for an ending; a long stem may have a longer one.
 func sameStem(a, b string) bool {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
 		n++
 	}
-	return n >= 4 && len(a)-n <= 3 && len(b)-n <= 3 && isLetter(a[0])
+	rest := max(len(a), len(b)) - n
+	return n >= 4 && isLetter(a[0]) && (rest <= 3 || n >= 6 && rest <= 5)
 }
 
-// trimFrame drops the words of the question and the function words around an
-// answer. Behind a copula only the front is trimmed: "New York State" keeps its
-// state although the question asks in which state.
-func (r *reader) trimFrame(fs []field, frontOnly bool) []field {
-	lo, hi := 0, len(fs)
-	content := false
-	for lo < hi && (r.asks(fs[lo].word) || functionWord(fs[lo].word) && (content || !isArticle(fs[lo].word)) || participle(fs[lo].word) && lo+1 < hi && preposition(fs[lo+1].word)) {
-		content = content || !functionWord(fs[lo].word)
-		lo++
-	}
-	if frontOnly && lo < hi {
-		if lo > 0 && isArticle(fs[lo-1].word) {
-			lo--
-		}
-		if !r.counts() {
-			return fs[lo:hi]
-		}
-	}
-	if lo == hi {
+// trimFrame drops the words of the question and the function words on both
+// sides of an answer: "William Shakespeare wrote Hamlet". Names stay whole: the
+// Red Sea keeps its sea although the question asks for one.
+func (r *reader) trimFrame(fs []field) []field {
+	t := r.trimFront(fs)
+	if len(t) == 0 {
 		return fs
 	}
-	if lo > 0 && !content {
-		lo = 0
-	}
-	end, echoed := hi, false
-	for end > lo && (r.asks(fs[end-1].word) || functionWord(fs[end-1].word) || participle(fs[end-1].word) && echoed) {
-		echoed = echoed || r.asks(fs[end-1].word)
-		end--
-	}
-	if end == lo || !echoed || frontOnly && !r.counts() {
-		return fs[lo:hi]
-	}
-	return fs[lo:end]
-}
-
-// counts reports whether the question asks how many or how much.
-func (r *reader) counts() bool {
-	for i, w := range r.question() {
-		if w == "how" && i+1 < len(r.asked) && (r.asked[i+1] == "many" || r.asked[i+1] == "much") {
-			return true
+	hi := len(t)
+	echoed := 0 // end of what is left once the last word of the question is gone
+	for hi > 1 && (r.asks(t[hi-1].word) || functionWord(t[hi-1].word)) && !(r.name(t[hi-1]) && r.name(t[hi-2])) {
+		hi--
+		if r.asks(t[hi].word) && !functionWord(t[hi].word) {
+			echoed = hi
 		}
 	}
-	return false
+	if echoed > 0 {
+		return t[:hi]
+	}
+	return t
+}
+
+// trimFront drops the words of the question, function words and participles
+// such as "located in" in front of an answer.
+func (r *reader) trimFront(fs []field) []field {
+	lo := 0
+	content := false
+	for lo < len(fs) {
+		w := fs[lo].word
+		lead := participle(w) && lo+1 < len(fs) && preposition(fs[lo+1].word)
+		if !r.asks(w) && !functionWord(w) && !lead {
+			break
+		}
+		content = content || !functionWord(w)
+		lo++
+	}
+	if lo == len(fs) {
+		return fs
+	}
+	if !content && !preposition(fs[0].word) {
+		return fs
+	}
+	for lo > 0 && (isArticle(fs[lo-1].word) || r.name(fs[lo-1]) && r.name(fs[lo])) {
+		lo--
+	}
+	return fs[lo:]
+}
+
+// name reports whether a field is capitalised.
+func (r *reader) name(f field) bool {
+	c, _ := utf8.DecodeRuneInString(strings.TrimLeft(f.span.In(r.src), `"'“‘*(`))
+	return unicode.IsUpper(c) && !functionWord(f.word)
 }
 
 func (r *reader) join(fs []field) Span {
@@ -406,4 +525,10 @@ func hasPossessive(r *reader, fs []field) bool {
 		}
 	}
 	return false
+}
+
+// asideAtEnd reports whether nothing follows the bracket that s opens with.
+func asideAtEnd(s string) bool {
+	i := strings.IndexByte(s, ')')
+	return i < 0 || i == len(s)-1
 }

@@ -132,11 +132,21 @@ type phrase struct {
 
 func declines(s string) (phrase, bool) {
 	for _, p := range refusals {
-		if strings.HasPrefix(s, p.text) && !letterAfter(s, len(p.text)) {
+		if strings.HasPrefix(s, p.text) && !letterAfter(s, len(p.text)) && !idiom(s[len(p.text):]) {
 			return p, true
 		}
 	}
 	return phrase{}, false
+}
+
+// idiom: "I can't believe", "I cannot wait" decline nothing.
+func idiom(rest string) bool {
+	for _, w := range [...]string{" believe", " wait", " help but", " stress", " emphasise", " emphasize", " complain", " imagine"} {
+		if strings.HasPrefix(rest, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // rescued reports whether an answer follows a doubt.
@@ -165,7 +175,7 @@ func offersHelp(s string) bool {
 var refusals = [...]phrase{
 	{"en", "i can't say for certain", true}, {"en", "i cannot say for certain", true}, {"en", "i can't be sure", true}, {"en", "i cannot be sure", true},
 	{"en", "i can't recall", true}, {"en", "i cannot recall", true}, {"en", "i don't recall", true}, {"en", "i don't remember", true},
-	{"en", "i cannot", false}, {"en", "i can not", false}, {"en", "i can't", false}, {"en", "i can’t", false},
+	{"en", "i cannot", false}, {"en", "i can not", false}, {"en", "i can't", false},
 	{"en", "i am unable to", false}, {"en", "i'm unable to", false}, {"en", "i am not able to", false}, {"en", "i'm not able to", false},
 	{"en", "i will not", false}, {"en", "i won't", false}, {"en", "i must decline", false}, {"en", "i have to decline", false}, {"en", "i decline", false}, {"en", "i refuse to", false}, {"en", "i'd rather not", false}, {"en", "i would rather not", false},
 	{"en", "i am not programmed to", false}, {"en", "i'm not programmed to", false}, {"en", "i am not allowed to", false}, {"en", "i'm not allowed to", false}, {"en", "i am not comfortable", false}, {"en", "i'm not comfortable", false},
@@ -177,7 +187,8 @@ var refusals = [...]phrase{
 	{"en", "the answer is unknown", true}, {"en", "the answer is not known", true}, {"en", "the answer is unclear", true}, {"en", "the answer cannot be determined", true},
 	{"en", "there is no information", true}, {"en", "there is not enough information", true}, {"en", "there isn't enough information", true}, {"en", "there is insufficient information", true}, {"en", "there is no evidence", true}, {"en", "there is no record", true}, {"en", "there is no known", true}, {"en", "there is no way to know", true},
 	{"en", "not enough information", true}, {"en", "no information", true},
-	{"en", "the premise of", true}, {"en", "the context does not", true}, {"en", "the context doesn't", true}, {"en", "the passage does not", true}, {"en", "the passage doesn't", true}, {"en", "the text does not", true}, {"en", "the text doesn't", true}, {"en", "the provided", true}, {"en", "the question does not", true}, {"en", "the question is based on", true},
+	{"en", "there is no publicly", true}, {"en", "there is no credible", true}, {"en", "there is no scientific evidence", true}, {"en", "there is no documented", true}, {"en", "there is no reliable", true}, {"en", "there is no mention", true},
+	{"en", "the premise of", true}, {"en", "this premise", true}, {"en", "the question contains", true}, {"en", "the question appears to contain", true}, {"en", "the question is incorrect", true}, {"en", "this question is based on", true}, {"en", "the context does not", true}, {"en", "the context doesn't", true}, {"en", "the passage does not", true}, {"en", "the passage doesn't", true}, {"en", "the text does not", true}, {"en", "the text doesn't", true}, {"en", "the provided text does not", true}, {"en", "the provided context does not", true}, {"en", "the provided information does not", true}, {"en", "the provided passage does not", true}, {"en", "the question does not", true}, {"en", "the question is based on", true},
 	{"de", "ich kann nicht", false}, {"de", "ich kann diese frage nicht", false}, {"de", "ich kann dir nicht", false}, {"de", "ich kann ihnen nicht", false}, {"de", "das kann ich nicht", false}, {"de", "ich bin nicht in der lage", false}, {"de", "ich darf nicht", false},
 	{"de", "ich weiß es nicht", true}, {"de", "ich weiß nicht", true}, {"de", "ich weiss nicht", true}, {"de", "das weiß ich nicht", true}, {"de", "ich bin mir nicht sicher", true}, {"de", "ich bin nicht sicher", true}, {"de", "ich habe keine", true}, {"de", "keine ahnung", true},
 	{"fr", "je ne peux pas", false}, {"fr", "je ne suis pas en mesure", false}, {"fr", "je ne suis pas capable", false}, {"fr", "il m'est impossible", false}, {"fr", "je ne sais pas", true}, {"fr", "je ne suis pas sûr", true}, {"fr", "je ne suis pas sûre", true}, {"fr", "je ne connais pas", true}, {"fr", "je n'ai pas", true}, {"fr", "aucune idée", true},

@@ -53,6 +53,8 @@ func Sentences(s string) []Span {
 				if !endsSentence(s, start, i, end) {
 					continue
 				}
+			} else if c, _ := utf8.DecodeRuneInString(s[spaces(s, end):]); end > i && unicode.IsLower(c) {
+				continue // a question quoted inside a sentence
 			}
 			emit(spaces(s, end))
 			i = start
