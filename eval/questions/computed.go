@@ -23,22 +23,22 @@ type sums struct {
 }
 
 var grades = []sums{
-	{Level: 1, Op: "+", A: [2]int{1, 9}, B: [2]int{1, 9}, Count: 26},
-	{Level: 1, Op: "-", A: [2]int{3, 9}, B: [2]int{1, 8}, Count: 18},
+	{Level: 1, Op: "+", A: [2]int{1, 9}, B: [2]int{1, 9}, Count: 40},
+	{Level: 1, Op: "-", A: [2]int{3, 9}, B: [2]int{1, 8}, Count: 24},
 	{Level: 2, Op: "+", A: [2]int{10, 99}, B: [2]int{2, 9}, Count: 22},
 	{Level: 2, Op: "-", A: [2]int{11, 99}, B: [2]int{2, 9}, Count: 22},
-	{Level: 2, Op: "×", A: [2]int{2, 9}, B: [2]int{2, 9}, Count: 26},
+	{Level: 2, Op: "×", A: [2]int{2, 9}, B: [2]int{2, 9}, Count: 32},
 	{Level: 2, Op: "+", A: [2]int{2, 12}, B: [2]int{2, 9}, Count: 14, Story: true},
 	{Level: 2, Op: "-", A: [2]int{6, 15}, B: [2]int{2, 9}, Count: 14, Story: true},
-	{Level: 3, Op: "+", A: [2]int{12, 99}, B: [2]int{12, 99}, Count: 30},
-	{Level: 3, Op: "-", A: [2]int{31, 99}, B: [2]int{11, 89}, Count: 26},
-	{Level: 3, Op: "÷", A: [2]int{2, 12}, B: [2]int{2, 9}, Count: 24},
-	{Level: 4, Op: "+", A: [2]int{101, 899}, B: [2]int{101, 899}, Count: 24},
-	{Level: 4, Op: "-", A: [2]int{301, 999}, B: [2]int{101, 899}, Count: 20},
-	{Level: 4, Op: "×", A: [2]int{12, 99}, B: [2]int{3, 9}, Count: 26},
-	{Level: 5, Op: "×", A: [2]int{12, 99}, B: [2]int{12, 99}, Count: 26},
-	{Level: 5, Op: "×", A: [2]int{112, 989}, B: [2]int{3, 9}, Count: 18},
-	{Level: 5, Op: "×", A: [2]int{112, 989}, B: [2]int{12, 99}, Count: 12},
+	{Level: 3, Op: "+", A: [2]int{12, 99}, B: [2]int{12, 99}, Count: 20},
+	{Level: 3, Op: "-", A: [2]int{31, 99}, B: [2]int{11, 89}, Count: 16},
+	{Level: 3, Op: "÷", A: [2]int{2, 12}, B: [2]int{2, 9}, Count: 16},
+	{Level: 4, Op: "+", A: [2]int{101, 899}, B: [2]int{101, 899}, Count: 12},
+	{Level: 4, Op: "-", A: [2]int{301, 999}, B: [2]int{101, 899}, Count: 10},
+	{Level: 4, Op: "×", A: [2]int{12, 99}, B: [2]int{3, 9}, Count: 16},
+	{Level: 5, Op: "×", A: [2]int{12, 99}, B: [2]int{12, 99}, Count: 12},
+	{Level: 5, Op: "×", A: [2]int{112, 989}, B: [2]int{3, 9}, Count: 8},
+	{Level: 5, Op: "×", A: [2]int{112, 989}, B: [2]int{12, 99}, Count: 6},
 }
 
 var (
@@ -73,7 +73,7 @@ func arithmetic() []Question {
 			}
 			seen[cluster] = true
 			made++
-			set = append(set, Question{Question: g.ask(a, b), Answers: numeral(result),
+			set = append(set, Question{Question: g.ask(a, b), Answers: append(numeral(result), fmt.Sprintf("%d %s %d = %d", a, g.Op, b, result)),
 				Kind: Arithmetic, Cluster: cluster, Level: g.Level})
 		}
 	}
@@ -141,6 +141,9 @@ func calendar() []Question {
 	for _, s := range steps {
 		n := len(s.Names)
 		for i, name := range s.Names {
+			if s.Level > 2 && i%2 == s.Level%2 { // enough of the hard ones
+				continue
+			}
 			to := s.Names[((i+s.Step)%n+n)%n]
 			add(s.Level, s.Cluster+":"+slug(name), []string{to}, s.Ask, name)
 		}
@@ -166,7 +169,7 @@ func letters() []Question {
 		word, level := r["word"], r.level()
 		cluster, upper := "word:"+word, strings.ToUpper(word)
 		last := len(word) - 1
-		switch hash("letters", word) % 4 {
+		switch hash("letters", word) % 5 {
 		case 0:
 			add(level-1, cluster, []string{upper[:1]}, `What is the first letter of the word "%s"?`, word)
 		case 1:
@@ -175,13 +178,17 @@ func letters() []Question {
 			add(level+1, cluster, []string{upper[1:2]}, `What is the second letter of the word "%s"?`, word)
 		case 3:
 			add(level+2, cluster, []string{reversed(word)}, `How is the word "%s" spelled backwards?`, word)
+		case 4:
+			add(level, cluster, numeral(len(word)), `How many letters are in the word "%s"?`, word)
 		}
-		add(level, cluster, numeral(len(word)), `How many letters are in the word "%s"?`, word)
 	}
 	for c := 'A'; c < 'Z'; c++ {
 		before, after := string(c), string(c+1)
-		add(1, "letter:"+slug(before), []string{after}, "Which letter comes right after %s in the alphabet?", before)
-		add(2, "letter:"+slug(after), []string{before}, "Which letter comes just before %s in the alphabet?", after)
+		if c%2 == 0 {
+			add(1, "letter:"+slug(before), []string{after}, "Which letter comes after %s in the alphabet?", before)
+		} else {
+			add(2, "letter:"+slug(after), []string{before}, "Which letter comes before %s in the alphabet?", after)
+		}
 	}
 	return set
 }

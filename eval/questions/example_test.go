@@ -34,6 +34,9 @@ func ExampleAll() {
 	// Which continent is Japan part of? (geography, level 1): Asia
 	// What is the main language of government in Japan? (geography, level 1): Japanese
 	// In which country is the city of Osaka? (geography, level 1): Japan
+	// In which country is the city of Kyoto? (geography, level 1): Japan
+	// Which country is the city of Hiroshima in? (geography, level 1): Japan
+	// Which country is the city of Nagasaki in? (geography, level 1): Japan
 	// Is Japan an island country? (yes-no, level 2): yes
 	// Is Osaka the capital of Japan? (yes-no, level 1): no
 }

@@ -40,43 +40,44 @@ type relation struct {
 	By      string            // column that names the cluster's subject; Subject[0] if empty
 	Harder  int               // how much harder this is to ask than the row's level
 	Percent uint64            // share of the rows to use, for balance; 0 for all
+	UpTo    int               // hardest level of the rows to use; 0 for all
 	Ask     []string
 }
 
 var relations = []relation{
 	{Kind: Capitals, Table: "countries", Subject: []string{"name"}, Answer: []string{"capital"}, Cluster: "country",
 		Ask: []string{"What is the capital of %s?", "Which city is the capital of %s?", "What is the name of the capital city of %s?"}},
-	{Kind: Capitals, Table: "countries", Subject: []string{"capital"}, Answer: []string{"name", "aka"}, Cluster: "country", By: "name", Percent: 50,
+	{Kind: Capitals, Table: "countries", Subject: []string{"capital"}, Answer: []string{"name", "aka"}, Cluster: "country", By: "name", UpTo: 4,
 		Ask: []string{"%s is the capital of which country?", "Which country has %s as its capital?"}},
 	{Kind: Capitals, Table: "regions", Subject: []string{"of", "name"}, Answer: []string{"capital"}, Cluster: "region", By: "name",
 		Ask: []string{"What is the capital of %s %s?", "Which city is the capital of %s %s?"}},
 
-	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"continent"}, Cluster: "country", Harder: -1, Percent: 40,
+	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"continent"}, Cluster: "country", Harder: -1, Percent: 55,
 		Ask: []string{"Which continent is %s part of?", "To which continent does %s belong?"}},
-	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"currency"}, Cluster: "country", Harder: 1, Percent: 60,
-		Ask: []string{"What is the currency of %s?", "Which currency is used in %s?", "What is the money of %s called?"}},
+	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"currency"}, Cluster: "country", Harder: 1, Percent: 45,
+		Ask: []string{"What is the currency of %s?", "Which currency is used in %s?"}},
 	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"language"}, Cluster: "country", Percent: 60,
 		Ask: []string{"What is the main language of government in %s?", "In which language does the government of %s mainly work?"}},
 	{Kind: Geography, Table: "cities", Subject: []string{"city"}, Answer: []string{"country"}, Cluster: "country", By: "country",
 		Ask: []string{"In which country is the city of %s?", "Which country is the city of %s in?"}},
 
 	{Kind: Elements, Table: "elements", Subject: []string{"name"}, Answer: []string{"symbol"}, Cluster: "element",
-		Ask: []string{"What is the chemical symbol of %s?", "Which chemical symbol stands for %s?"}},
-	{Kind: Elements, Table: "elements", Subject: []string{"symbol"}, Answer: []string{"name"}, Cluster: "element", By: "name", Percent: 50,
+		Ask: []string{"What is the chemical symbol for %s?", "What is the chemical symbol of %s?"}},
+	{Kind: Elements, Table: "elements", Subject: []string{"symbol"}, Answer: []string{"name"}, Cluster: "element", By: "name", UpTo: 3,
 		Ask: []string{"Which element has the chemical symbol %s?", "Of which element is %s the chemical symbol?"}},
-	{Kind: Elements, Table: "elements", Subject: []string{"number"}, Answer: []string{"name"}, Cluster: "element", By: "name", Harder: 1, Percent: 50,
+	{Kind: Elements, Table: "elements", Subject: []string{"number"}, Answer: []string{"name"}, Cluster: "element", By: "name", Harder: 1, UpTo: 3,
 		Ask: []string{"Which element has the atomic number %s?", "Which chemical element has %s protons?"}},
 
 	{Kind: Spelling, Table: "plurals", Subject: []string{"word"}, Answer: []string{"plural"}, Cluster: "word",
 		Ask: []string{`What is the plural of the word "%s"?`, `What is the plural of "%s"?`}},
 	{Kind: Spelling, Table: "pasts", Subject: []string{"word"}, Answer: []string{"past"}, Cluster: "word",
-		Ask: []string{`What is the past tense of the verb "%s"?`, `What is the simple past of "to %s"?`}},
+		Ask: []string{`What is the past tense of the verb "%s"?`, `What is the past tense of "%s"?`}},
 
 	{Kind: Events, Table: "events", Subject: []string{"event"}, Answer: []string{"year"}, Cluster: "event",
 		Ask: []string{"In which year %s?", "In what year %s?"}},
 
 	{Kind: Words, Table: "opposites", Subject: []string{"word"}, Answer: []string{"opposite"}, Cluster: "word",
-		Ask: []string{`What is the opposite of "%s"?`, `Which word means the opposite of "%s"?`}},
+		Ask: []string{`What is the opposite of "%s"?`, `What is the opposite of the word "%s"?`}},
 	{Kind: Words, Table: "categories", Subject: []string{"item"}, Answer: []string{"category"}, Cluster: "word",
 		Ask: []string{"What kind of thing is %s?", "What sort of thing is %s?"}},
 	{Kind: Words, Table: "meanings", Subject: []string{"definition"}, Answer: []string{"word"}, Cluster: "word", By: "word",
@@ -93,12 +94,13 @@ var relations = []relation{
 	works("invented", "Who invented %s?"),
 	works("proposed", "Who first proposed %s?"),
 	works("created", "Who created %s?"),
+	works("founded", "Who founded %s?"),
 
-	{Kind: Animals, Table: "animals", Subject: []string{"animal"}, Answer: []string{"legs"}, Cluster: "animal", Percent: 80,
+	{Kind: Animals, Table: "animals", Subject: []string{"one"}, Answer: []string{"legs"}, Cluster: "animal", By: "animal", Percent: 80,
 		Ask: []string{"How many legs does %s have?"}},
 	{Kind: Animals, Table: "animals", Subject: []string{"animal"}, Answer: []string{"young"}, Cluster: "animal", Harder: 1,
-		Ask: []string{"What is the young of %s called?", "What do you call the young of %s?"}},
-	{Kind: Animals, Table: "animals", Subject: []string{"animal"}, Answer: []string{"class"}, Cluster: "animal", Percent: 60,
+		Ask: []string{"What is a baby %s called?", "What do you call a baby %s?"}},
+	{Kind: Animals, Table: "animals", Subject: []string{"one"}, Answer: []string{"class"}, Cluster: "animal", By: "animal", Percent: 60,
 		Ask: []string{"Which class of animals does %s belong to?"}},
 }
 
@@ -151,6 +153,9 @@ func (rel relation) cluster(r row) string {
 }
 
 func (rel relation) skips(r row) bool {
+	if rel.UpTo > 0 && r.level() > rel.UpTo {
+		return true
+	}
 	for column, want := range rel.Only {
 		if r[column] != want {
 			return true
@@ -166,7 +171,7 @@ var (
 	// declining holds the short forms; a grader that knows refusals accepts those too.
 	declining = []string{"none", "no one", "nobody", "nothing", "never", "there is none", "it does not exist", "does not exist",
 		"unknown", "I don't know", "I do not know", "not known", "it is not known", "cannot be known", "unanswerable",
-		"not applicable", "N/A", "no answer", "there is no answer", "undefined", "it never happened", "it is impossible", "impossible"}
+		"not applicable", "no answer", "there is no answer", "undefined", "it never happened", "it is impossible", "impossible"}
 )
 
 func fromTables() []Question {
