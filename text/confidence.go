@@ -112,7 +112,7 @@ func confidenceRegion(src, low string, scale Scale) (p Span, labelled bool) {
 		start := lineStart(low, end)
 		line := Span{start, end}
 		end = start - 1
-		if s := line.In(low); hasValue(s, scale) && !answerLine.MatchString(s) && !strings.Contains(s, "answer is") {
+		if s := line.In(low); hasValue(s, scale) && labelLen(s, answerLine) == 0 && !strings.Contains(s, "answer is") {
 			return beforeReason(low, line), false
 		}
 	}

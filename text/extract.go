@@ -134,14 +134,32 @@ func (r *reader) cutAtMarks() {
 
 var (
 	// A line that opens a turn of the prompt's own format.
-	turnLine = regexp.MustCompile(`(?m)^[\s*_#>-]*(?:question|q|user|human|instruction|problem|input)(?: ?\d+)?[*_]*[ \t]*[:：]`)
-	// A line that declares an answer, and the same for the letter A used as label.
-	answerLine = regexp.MustCompile(`(?m)^[ \t*_#>"'•-]*(?:(?:so|thus|therefore|hence),? )?(?:(?:the|my|your|final|correct|short|best|right|full) )*` +
+	turnLine = regexp.MustCompile(`^[\s*_#>-]*(?:question|q|user|human|instruction|problem|input)(?: ?\d+)?[*_]*[ \t]*[:：]`)
+	// A line that declares an answer, the same for the letter A used as label,
+	// and the mark of GSM8K.
+	answerLine = regexp.MustCompile(`^[ \t*_#>"'•-]*(?:(?:so|thus|therefore|hence),? )?(?:(?:the|my|your|final|correct|short|best|right|full) )*` +
 		`(?:answer|answers|ans|result|antwort|endergebnis|ergebnis|réponse|respuesta|risposta|resposta|antwoord|ответ|答案|回答|答え)` +
 		`(?: (?:is|finale|final|correcte|correcta|\d+))?[*_ \t]*(?:\([^)\n]*\))?[*_ \t]*[:：=][ \t*_]*`)
-	aLine    = regexp.MustCompile(`(?m)^[ \t*_]*a[*_]*[ \t]*[:：][ \t*_]*`)
-	hashLine = regexp.MustCompile(`(?m)^[ \t]*####[ \t]*`)
+	aLine    = regexp.MustCompile(`^[ \t*_]*a[*_]*[ \t]*[:：][ \t*_]*`)
+	hashLine = regexp.MustCompile(`^[ \t]*####[ \t]*`)
 )
+
+// labelReach bounds, in bytes, how far into a line its label may reach.
+const labelReach = 96
+
+// labelLen returns the length of the label that a line opens with, 0 if none.
+func labelLen(line string, res ...*regexp.Regexp) int {
+	line = line[:min(len(line), labelReach)]
+	if !strings.ContainsAny(line, ":=：#") {
+		return 0
+	}
+	for _, re := range res {
+		if m := re.FindStringIndex(line); m != nil {
+			return m[1]
+		}
+	}
+	return 0
+}
 
 // skipEcho moves behind a repeated prompt: its label "Question: …" up to the
 // first "Answer:", or the question itself.
@@ -154,14 +172,17 @@ func (r *reader) skipEcho() {
 		}
 	}
 	if strings.HasPrefix(body, "q") || strings.HasPrefix(body, "*") || strings.HasPrefix(body, "#") {
-		if m := turnLine.FindStringIndex(body); m != nil && m[0] == 0 {
-			if a := firstMatch(body, answerLine, aLine); a >= 0 {
-				r.body.Start += a
-			} else if nl := strings.IndexByte(body, '\n'); nl >= 0 {
-				r.body.Start += nl
-			} else {
-				r.body.Start = r.body.End
+		if labelLen(r.lineFrom(r.body.Start).In(r.low), turnLine) > 0 {
+			for line := r.lineFrom(r.body.Start); ; line = r.lineFrom(line.End + 1) {
+				if labelLen(line.In(r.low), answerLine, aLine) > 0 {
+					r.body.Start = line.Start
+					return
+				}
+				if line.End == r.body.End {
+					break
+				}
 			}
+			r.body.Start = r.lineFrom(r.body.Start).End
 			return
 		}
 	}
@@ -171,16 +192,6 @@ func (r *reader) skipEcho() {
 			r.body.Start += len(body) - len(rest) + n
 		}
 	}
-}
-
-func firstMatch(s string, res ...*regexp.Regexp) int {
-	first := -1
-	for _, re := range res {
-		if m := re.FindStringIndex(s); m != nil && (first < 0 || m[0] < first) {
-			first = m[0]
-		}
-	}
-	return first
 }
 
 // foldedPrefix returns how many bytes of s (already lowered) spell q, white
@@ -217,41 +228,36 @@ func foldedPrefix(s, q string) int {
 // cutAtNextTurn ends the body before a question that the model asks itself.
 func (r *reader) cutAtNextTurn() {
 	r.body = Trim(r.src, r.body)
-	body := r.body.In(r.low)
-	nl := strings.IndexByte(body, '\n')
-	if nl < 0 {
-		return
-	}
-	if m := turnLine.FindStringIndex(body[nl:]); m != nil {
-		r.body.End = r.body.Start + nl + m[0]
+	for line := r.lineFrom(r.body.Start); line.End < r.body.End; {
+		line = r.lineFrom(line.End + 1)
+		if labelLen(line.In(r.low), turnLine) > 0 {
+			r.body.End = line.Start
+			return
+		}
 	}
 }
 
 // declared reads the last declared line that holds an answer.
 func (r *reader) declared() (Answer, bool) {
-	body := r.body.In(r.low)
-	var places []Span
-	if strings.ContainsAny(body, ":=：") {
-		places = r.places(places, answerLine, body)
-		if r.task.Kind != Letter {
-			places = r.places(places, aLine, body)
-		}
+	labels := [...]*regexp.Regexp{answerLine, hashLine, aLine}
+	n := len(labels)
+	if r.task.Kind == Letter {
+		n-- // "A: Paris" is an option there
 	}
-	if strings.Contains(body, "####") {
-		places = r.places(places, hashLine, body)
+	var places []Span
+	for line := r.lineFrom(r.body.Start); ; line = r.lineFrom(line.End + 1) {
+		if w := labelLen(line.In(r.low), labels[:n]...); w > 0 {
+			places = append(places, r.contentAt(line.Start+w))
+		}
+		if line.End == r.body.End {
+			break
+		}
 	}
 	return r.last(places, RuleDeclared)
 }
 
-// places appends what follows each match: the rest of the line, or the next
-// line if that is empty.
-func (r *reader) places(to []Span, re *regexp.Regexp, body string) []Span {
-	for _, m := range re.FindAllStringIndex(body, -1) {
-		to = append(to, r.contentAt(r.body.Start+m[1]))
-	}
-	return to
-}
-
+// contentAt returns the content of a label that ends at i: the rest of the
+// line, or the next line if that is empty.
 func (r *reader) contentAt(i int) Span {
 	if line := r.lineFrom(i); !isBlank(strings.Trim(line.In(r.src), "*_ ")) {
 		return line
@@ -353,36 +359,93 @@ func closingBrace(s string, i, end int) int {
 	return end
 }
 
-var (
-	answerIs = regexp.MustCompile(`\b(?:answer|option|choice|result|antwort|réponse|respuesta|risposta|resposta|antwoord)s?\b[^.:!?\n]{0,60}?(?: is| are| was| would be| will be| should be| must be| ist| lautet| est| es| è| é|[:=])(?:[ \t:*_]+(?:that|then|simply|therefore|definitely|indeed|clearly|probably|likely))?[ \t:*_]+`)
-	isAnswer = regexp.MustCompile(`[ \t*_]+(?:is|are|was|would be) (?:the |my )?(?:(?:correct|right|final|best) )*(?:answer|choice|option)\b`)
-)
-
 // phrase reads what follows the last "the answer is", or what stands before
 // "is the correct answer".
 func (r *reader) phrase() (Answer, bool) {
-	body := r.body.In(r.low)
-	if !strings.Contains(body, "answer") && !strings.Contains(body, "option") && !strings.Contains(body, "choice") && !strings.Contains(body, "result") &&
-		!strings.Contains(body, "antwo") && !strings.Contains(body, "ponse") && !strings.Contains(body, "espuesta") && !strings.Contains(body, "isposta") && !strings.Contains(body, "esposta") {
-		return Answer{}, false
-	}
 	var places []Span
-	for _, m := range answerIs.FindAllStringIndex(body, -1) {
-		if rest := body[m[1]:]; strings.HasPrefix(rest, "not ") || strings.HasPrefix(rest, "in the form") {
-			continue
+	for _, noun := range [...]string{"answer", "option", "choice", "result", "antwort", "réponse", "respuesta", "risposta", "resposta", "antwoord"} {
+		for i := r.body.Start; ; {
+			n := strings.Index(r.low[i:r.body.End], noun)
+			if n < 0 {
+				break
+			}
+			start := i + n
+			i = start + len(noun)
+			if letterBefore(r.low, start) {
+				continue
+			}
+			if at, ok := r.linked(i); ok {
+				places = append(places, r.sentenceFrom(at))
+			} else if p, ok := r.before(start); ok {
+				places = append(places, p)
+			}
 		}
-		places = append(places, r.sentenceFrom(r.body.Start+m[1]))
-	}
-	for _, m := range isAnswer.FindAllStringIndex(body, -1) {
-		end := r.body.Start + m[0]
-		p := Span{r.sentenceStart(end), end}
-		switch strings.TrimSpace(p.In(r.low)) {
-		case "here", "this", "that", "it", "what", "which", "below", "following":
-			continue
-		}
-		places = append(places, p)
 	}
 	return r.last(places, RulePhrase)
+}
+
+// linked returns where an answer begins whose noun ends at i: behind a verb or a
+// colon in the same clause.
+func (r *reader) linked(i int) (at int, ok bool) {
+	clause := r.low[i:min(i+72, r.body.End)]
+	clause = strings.TrimPrefix(clause, "s")
+	i += len(r.low[i:min(i+72, r.body.End)]) - len(clause)
+	if letterAfter(clause, 0) {
+		return 0, false
+	}
+	end := strings.IndexAny(clause, ".!?\n")
+	if end < 0 {
+		end = len(clause)
+	}
+	at = -1
+	if c := strings.IndexAny(clause[:end], ":="); c >= 0 {
+		end, at = c, c+1
+	}
+	for _, verb := range [...]string{" is", " are", " was", " would be", " will be", " should be", " must be", " ist", " lautet", " est", " es", " è", " é"} {
+		v := strings.Index(clause[:end], verb)
+		if v >= 0 && v+len(verb) < len(clause) && strings.IndexByte(" :*\"", clause[v+len(verb)]) >= 0 {
+			end, at = v, v+len(verb)
+		}
+	}
+	if at < 0 {
+		return 0, false
+	}
+	rest := strings.TrimLeft(clause[at:], " \t:*_")
+	for _, w := range [...]string{"that ", "then ", "simply ", "therefore ", "definitely ", "indeed ", "clearly ", "probably ", "likely ", "most likely "} {
+		rest = strings.TrimPrefix(rest, w)
+	}
+	if strings.HasPrefix(rest, "not ") || strings.HasPrefix(rest, "in the form") {
+		return 0, false
+	}
+	return i + len(clause) - len(rest), true
+}
+
+// before returns what stands before "is the correct answer", whose noun starts
+// at i.
+func (r *reader) before(i int) (Span, bool) {
+	end := i
+	for again := true; again; {
+		again = false
+		for _, w := range [...]string{"the ", "my ", "correct ", "right ", "final ", "best "} {
+			if strings.HasSuffix(r.low[r.body.Start:end], w) {
+				end -= len(w)
+				again = true
+			}
+		}
+	}
+	for _, verb := range [...]string{" is ", " are ", " was ", " would be "} {
+		if !strings.HasSuffix(r.low[r.body.Start:end], verb) {
+			continue
+		}
+		end -= len(verb)
+		p := Span{r.sentenceStart(end), end}
+		switch strings.TrimSpace(p.In(r.low)) {
+		case "", "here", "this", "that", "it", "what", "which", "below", "following":
+			return Span{}, false
+		}
+		return p, true
+	}
+	return Span{}, false
 }
 
 // sentenceFrom returns the rest of the sentence at i, within its line.

@@ -86,11 +86,11 @@ func nextNumeral(s string, from int) (numeral, bool) {
 				}
 				continue
 			}
-			return scanNumeral(s, i), true
+			return scanNumeral(s, i, from), true
 		case c >= utf8.RuneSelf:
 			r, w := utf8.DecodeRuneInString(s[i:])
 			if _, ok := vulgar(r); ok {
-				return scanNumeral(s, i), true
+				return scanNumeral(s, i, from), true
 			}
 			i += w
 		default:
@@ -116,9 +116,11 @@ func inWord(s string, i int) bool {
 	return false
 }
 
-func scanNumeral(s string, i int) numeral {
+// scanNumeral reads the numeral whose first digit is at i; its sign and currency
+// may reach back as far as floor.
+func scanNumeral(s string, i, floor int) numeral {
 	n := numeral{span: Span{i, i}}
-	n.span.Start, n.negated, n.unit = prefix(s, i)
+	n.span.Start, n.negated, n.unit = prefix(s, i, floor)
 	if r, w := utf8.DecodeRuneInString(s[i:]); r >= utf8.RuneSelf {
 		if f, ok := vulgar(r); ok { // a lone ½
 			n.digits, n.denom = f.num, f.den
@@ -147,14 +149,14 @@ func scanNumeral(s string, i int) numeral {
 }
 
 // prefix reads sign and currency backwards from the first digit.
-func prefix(s string, i int) (start int, negated bool, unit string) {
+func prefix(s string, i, floor int) (start int, negated bool, unit string) {
 	start = i
 	for range 2 { // "-$5" and "$-5"
-		r, w := utf8.DecodeLastRuneInString(s[:start])
+		r, w := utf8.DecodeLastRuneInString(s[floor:start])
 		if u := currency(r); u != "" && unit == "" {
 			start -= w
 			unit = u
-			if r == '$' && start >= 2 && s[start-2:start] == "US" {
+			if r == '$' && start >= floor+2 && s[start-2:start] == "US" {
 				start -= 2
 			}
 			continue

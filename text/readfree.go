@@ -227,6 +227,9 @@ func (r *reader) leadIn(p Span) Span {
 // in brackets, what follows a dash.
 func (r *reader) shorten(p Span) Span {
 	low := p.In(r.low)
+	if strings.IndexByte(low, ' ') < 0 {
+		return p
+	}
 	cut := len(low)
 	for _, w := range [...]string{
 		", which ", ", who ", ", whose ", ", where ", ", when ", ", because ", " because ", ", since ", ", as ", ", and it ", ", and he ", ", and she ", ", and was ", ", and is ", ", but ", ", so ", ", located ", ", based ", ", known ", ", also known ", ", released ", ", directed ", ", written ", ", born ", ", standing ", ", although ", ", though ", ", not ",
