@@ -7,7 +7,6 @@ import (
 
 	"gnothi/control"
 	"gnothi/llm"
-	"gnothi/monitor"
 	"gnothi/monitor/calibrate"
 )
 
@@ -32,7 +31,7 @@ type Belief struct {
 	Signals      []Signal              `json:"signals"`
 	Missing      map[string]string     `json:"missing,omitempty"` // signals that could not be read, and why
 	Alternatives []Alternative         `json:"alternatives"`
-	Claims       []monitor.Part        `json:"claims"`
+	Claims       []Claim               `json:"claims"`
 	Policy       string                `json:"policy"`
 	Form         string                `json:"form,omitempty"`
 	Model        string                `json:"model"`
@@ -58,6 +57,13 @@ type Alternative struct {
 	Answer string  `json:"answer"`
 	Mass   float64 `json:"mass"` // share of all candidates
 	Count  int     `json:"count"`
+}
+
+// Claim is a piece of the answer and how far it is supported.
+type Claim struct {
+	Text      string  `json:"text"`
+	Supported float64 `json:"supported"` // in [0,1]
+	Span      [2]int  `json:"span"`      // byte offsets in the reply
 }
 
 // Spend is what a belief cost.
@@ -107,7 +113,7 @@ func (b Belief) MarshalJSON() ([]byte, error) {
 		p.Alternatives = []Alternative{}
 	}
 	if p.Claims == nil {
-		p.Claims = []monitor.Part{}
+		p.Claims = []Claim{}
 	}
 	return json.Marshal(p)
 }

@@ -138,14 +138,11 @@ func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.
 func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief) error {
 	res := b.Study.Result
 	best := res.Best
-	answer := best.Answer.Text
-	if best.Answer.Status != text.Parsed {
-		answer = strings.TrimSpace(best.Text)
-	}
+	answer := said(best)
 	b.Answer, b.Outcome = &answer, best.Answer.Status.String()
-	for i, c := range res.Classes {
-		if i > 0 || best.Key != res.Pool[c.Members[0]].Key {
-			b.Alternatives = append(b.Alternatives, Alternative{Answer: c.Answer.Text, Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
+	for _, c := range res.Classes {
+		if first := res.Pool[c.Members[0]]; first.Key != best.Key {
+			b.Alternatives = append(b.Alternatives, Alternative{Answer: said(first), Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
 		}
 	}
 	for _, s := range m.reads(t) {
@@ -153,10 +150,10 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil || !finite(r.Score) {
-			if err == nil {
-				err = fmt.Errorf("score is not finite")
-			}
+		if err == nil && !(finite(r.Score) && finite(r.Raw)) {
+			err = errors.New("score is not finite")
+		}
+		if err != nil {
 			if b.Missing == nil {
 				b.Missing = map[string]string{}
 			}
@@ -165,7 +162,9 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief) error {
 		}
 		b.Study.Readings = append(b.Study.Readings, calibrate.Named{Name: s.Name(), Reading: r})
 		b.Signals = append(b.Signals, Signal{Name: s.Name(), Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads})
-		b.Claims = append(b.Claims, r.Parts...)
+		for _, part := range r.Parts {
+			b.Claims = append(b.Claims, Claim{Text: part.Text, Supported: part.Score, Span: part.Span})
+		}
 	}
 	est, cal := m.calibrators.Estimate(b.Study.Key, b.Study.Readings)
 	b.Calibration = cal
@@ -177,6 +176,14 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief) error {
 		b.Probability, b.Interval = &est.P, &[2]float64{est.Low, est.High}
 	}
 	return nil
+}
+
+// said is the answer of a candidate, or all of its reply where none was read.
+func said(c *monitor.Candidate) string {
+	if c.Answer.Status == text.Parsed {
+		return c.Answer.Text
+	}
+	return strings.TrimSpace(c.Text)
 }
 
 // reads lists the signals to read: those that cost nothing beyond what the

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"gnothi/stats"
 )
@@ -22,19 +23,24 @@ func (Mass) Weights(scores []float64) []float64 { return scores }
 
 func (Mass) String() string { return "mass" }
 
-// Best gives the only vote to the highest score, the first among equals: best-of-N.
+// Best gives the only vote to the highest score: best-of-N. Equal scores share
+// it, so that a tie between answers shows.
 type Best struct{}
 
 // Weights implements Aggregator.
 func (Best) Weights(scores []float64) []float64 {
 	w := make([]float64, len(scores))
-	top := 0
-	for i, s := range scores {
-		if s > scores[top] {
-			top = i
+	top, n := slices.Max(scores), 0.0
+	for _, s := range scores {
+		if s == top {
+			n++
 		}
 	}
-	w[top] = 1
+	for i, s := range scores {
+		if s == top {
+			w[i] = 1 / n
+		}
+	}
 	return w
 }
 

@@ -18,7 +18,7 @@ type Loop struct {
 	Start    Policy // nil: Direct
 	Feedback Feedback
 	Revise   Reviser
-	Keep     Keep // nil: the last
+	Keep     Keep // nil: the last that can be read
 	Rounds   int
 }
 
@@ -89,7 +89,7 @@ func (l Loop) round(ctx context.Context, t *monitor.Trial, round int, before *mo
 	if err != nil {
 		return Step{}, false, err
 	}
-	kept := true
+	kept := after.Key != "" || before.Key == ""
 	if l.Keep != nil {
 		if kept, err = l.Keep(ctx, t, before, after); err != nil {
 			return Step{}, false, err

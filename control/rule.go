@@ -31,15 +31,16 @@ func CostRule(wrong float64) Rule {
 }
 
 // Decide gives the decision for a probability; nil, one that is not known,
-// does not reach any threshold above 0.
+// does not reach any threshold above 0, nor does what is no number.
 func (r Rule) Decide(p *float64) Decision {
-	if r.Threshold > 0 && (p == nil || *p < r.Threshold) {
+	below := func(threshold float64) bool { return threshold > 0 && (p == nil || !(*p >= threshold)) }
+	if below(r.Threshold) {
 		if r.Below == "" {
 			return Abstain
 		}
 		return r.Below
 	}
-	if r.Hedge > 0 && (p == nil || *p < r.Hedge) {
+	if below(r.Hedge) {
 		return Hedge
 	}
 	return Answer

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"gnothi/llm"
@@ -28,8 +29,16 @@ func critique(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (stri
 		return "", false, err
 	}
 	words := strings.TrimSpace(reply.Text)
-	return words, words == "" || strings.Contains(strings.ToUpper(words), "NO CHANGE"), nil
+	if words == "" {
+		return "", false, errors.New("the critique is empty")
+	}
+	verdict := strings.Trim(strings.ToUpper(words), " \n\t.!*\"'`")
+	return words, strings.HasPrefix(verdict, noChange) || strings.HasSuffix(verdict, noChange), nil
 }
+
+// noChange is the verdict of a critique that has nothing against an answer. It
+// stands first or last: amidst other words it may well be denied.
+const noChange = "NO CHANGE"
 
 func revise(ctx context.Context, t *monitor.Trial, round int, c *monitor.Candidate, feedback string) (*monitor.Candidate, error) {
 	reply, err := ask(ctx, t, "rewrite", reviseTemplate.Fill("question", t.Question.Text, "answer", c.Text, "feedback", feedback), round)
@@ -43,9 +52,5 @@ func revise(ctx context.Context, t *monitor.Trial, round int, c *monitor.Candida
 func ask(ctx context.Context, t *monitor.Trial, role, content string, i int) (llm.Choice, error) {
 	greedy := 0.0
 	req := llm.Request{Messages: []llm.Message{{Role: "user", Text: content}}, MaxTokens: 256, Temperature: &greedy, LogProbs: t.Model.Can(llm.LogProbs)}
-	res, err := t.Do(ctx, llm.Op{Request: req, Seed: t.SeedFor(role, i), Role: role})
-	if err != nil {
-		return llm.Choice{}, err
-	}
-	return res.Choices[0], nil
+	return t.Ask(ctx, llm.Op{Request: req, Seed: t.SeedFor(role, i), Role: role})
 }

@@ -10,7 +10,6 @@ import (
 
 	"gnothi/llm"
 	"gnothi/monitor"
-	"gnothi/text"
 )
 
 // Vote draws candidates until its stopper is content, weighs them, and takes
@@ -45,7 +44,7 @@ func (v Vote) aggregate() Aggregator {
 func (v Vote) Run(ctx context.Context, t *monitor.Trial) (Result, error) {
 	var res Result
 	for {
-		more := v.Stop.More(ballot(t, res.Pool))
+		more := v.Stop.More(ballot(res.Pool))
 		if more <= 0 {
 			res.Stopped = v.Stop.String()
 			break
@@ -80,7 +79,7 @@ func (v Vote) Run(ctx context.Context, t *monitor.Trial) (Result, error) {
 func (v Vote) count(ctx context.Context, t *monitor.Trial, res *Result) error {
 	var voters []int
 	for i, c := range res.Pool {
-		if votes(t, c) {
+		if c.Key != "" {
 			voters = append(voters, i)
 		}
 	}
@@ -142,25 +141,19 @@ func (v Vote) count(ctx context.Context, t *monitor.Trial, res *Result) error {
 // same takes weights that differ by rounding alone for equal.
 func same(a, b float64) bool { return math.Abs(a-b) <= 1e-9*math.Max(math.Abs(a), math.Abs(b)) }
 
-func votes(t *monitor.Trial, c *monitor.Candidate) bool {
-	_, degenerate := text.Degenerate(c.Text, t.Question.Text)
-	return c.Key != "" && !degenerate
-}
-
 // ballot numbers the class of each candidate in order; −1 does not vote.
-func ballot(t *monitor.Trial, cs []*monitor.Candidate) []int {
+func ballot(cs []*monitor.Candidate) []int {
 	out := make([]int, len(cs))
 	ids := map[string]int{}
 	for i, c := range cs {
-		out[i] = -1
-		if !votes(t, c) {
+		if c.Key == "" {
+			out[i] = -1
 			continue
 		}
-		key := c.Key
-		if _, ok := ids[key]; !ok {
-			ids[key] = len(ids)
+		if _, ok := ids[c.Key]; !ok {
+			ids[c.Key] = len(ids)
 		}
-		out[i] = ids[key]
+		out[i] = ids[c.Key]
 	}
 	return out
 }

@@ -44,27 +44,22 @@ type entry struct {
 type gathering struct{} // context key: the entry being gathered
 
 func (m *memo) get(ctx context.Context, key any, gather func(context.Context) (any, error)) (any, error) {
-	for {
-		e, err := m.join(ctx, key, gather)
-		if err != nil {
-			return nil, err
-		}
-		again := false
-		select {
-		case <-e.done:
-			// The gathering may have died of everyone else's leaving; ask again
-			// unless we left as well.
-			again = cancelled(e.err) && ctx.Err() == nil
-		case <-ctx.Done():
-		}
-		m.leave(ctx, key, e)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case !again:
-			return e.value, e.err
-		}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
+	e, err := m.join(ctx, key, gather)
+	if err != nil {
+		return nil, err
+	}
+	defer m.leave(ctx, key, e)
+	select {
+	case <-e.done:
+	case <-ctx.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return e.value, e.err
 }
 
 // join finds or starts the gathering for a key and counts the caller in.
@@ -86,16 +81,17 @@ func (m *memo) join(ctx context.Context, key any, gather func(context.Context) (
 		e.cancel = cancel
 		go func() {
 			defer cancel()
+			defer close(e.done)
 			e.value, e.err = gather(run)
-			close(e.done)
 		}()
 	}
 	e.waiters++
 	return e, nil
 }
 
-// leave counts the caller out; the last one to leave an unfinished gathering
-// ends it, and what ended that way is forgotten.
+// leave counts the caller out. The last one to leave an unfinished gathering
+// ends it, and it is forgotten in the same moment: nobody can join what is
+// being cancelled.
 func (m *memo) leave(ctx context.Context, key any, e *entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

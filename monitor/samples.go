@@ -32,10 +32,11 @@ func (Greedy) Gather(ctx context.Context, t *Trial) (*Candidate, error) {
 	return cs[0], nil
 }
 
-// Samples returns the first n samples drawn in a way, drawing only what the
-// pool lacks: whoever asks for ten after someone asked for five pays for five.
-// When a budget or the model ends the drawing early, it returns what there is
-// with the error. Greedy draws are all the same: there is only one.
+// Samples returns the first n samples drawn in a way, drawing only those that
+// the pool lacks: whoever asks for ten after someone asked for five pays for
+// five. When a budget or the model ends the drawing early, it returns what there
+// is, in the order of the indexes, with the error. Greedy draws are all the
+// same: there is only one.
 func (t *Trial) Samples(ctx context.Context, s Sampling, n int) ([]*Candidate, error) {
 	if s.Temperature == 0 {
 		n = min(n, 1)
@@ -47,25 +48,38 @@ func (t *Trial) Samples(ctx context.Context, s Sampling, n int) ([]*Candidate, e
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	drawn := t.drawn(p)
-	for len(drawn) < n {
-		more, err := t.draw(ctx, s, len(drawn), n)
-		drawn = append(drawn, more...)
-		t.mu.Lock()
-		p.cs = drawn
-		if s.Temperature > 0 {
-			t.last = s
+	for {
+		have := first(t.drawn(p), n)
+		missing := lacking(have, n)
+		if len(missing) == 0 {
+			return have, nil
 		}
-		t.mu.Unlock()
+		more, err := t.draw(ctx, s, missing)
+		total := t.keep(p, s, more)
 		if t.Progress != nil {
-			t.Progress(len(drawn))
+			t.Progress(total)
 		}
 		if err != nil {
-			return drawn, err
+			return first(t.drawn(p), n), err
 		}
 	}
-	return drawn[:n], nil
 }
+
+// first gives the candidates of the indexes below n.
+func first(cs []*Candidate, n int) []*Candidate {
+	end, _ := slices.BinarySearchFunc(cs, n, byIndex)
+	return slices.Clip(cs[:end])
+}
+
+// lacking gives the indexes below n that no candidate has.
+func lacking(cs []*Candidate, n int) []int {
+	return slices.DeleteFunc(llm.Range(0, n), func(i int) bool {
+		_, has := slices.BinarySearchFunc(cs, i, byIndex)
+		return has
+	})
+}
+
+func byIndex(c *Candidate, i int) int { return c.Index - i }
 
 // Drawn returns the samples that the trial has drawn, in the way in which it
 // drew last, and what that way is.
@@ -76,10 +90,10 @@ func (t *Trial) Drawn() ([]*Candidate, Sampling) {
 	return t.drawn(t.pool(s)), s
 }
 
-// draw asks for the samples from..to-1 and returns those it got. A budget too
-// small for all of them still buys what it can.
-func (t *Trial) draw(ctx context.Context, s Sampling, from, to int) ([]*Candidate, error) {
-	op := llm.Op{Request: t.Request, Indices: llm.Range(from, to), Seed: t.SeedFor("sample", 0), Role: "sample"}
+// draw asks for the samples of some indexes and returns those it got. A budget
+// too small for all of them still buys what it can.
+func (t *Trial) draw(ctx context.Context, s Sampling, indexes []int) ([]*Candidate, error) {
+	op := llm.Op{Request: t.Request, Indices: indexes, Seed: t.SeedFor("sample", 0), Role: "sample"}
 	op.Request.Temperature = &s.Temperature
 	op.Request.LogProbs = op.Request.LogProbs || t.Model.Can(llm.LogProbs)
 	if s.TopP > 0 {
@@ -93,25 +107,41 @@ func (t *Trial) draw(ctx context.Context, s Sampling, from, to int) ([]*Candidat
 		origin, op.Role = FromGreedy, "answer"
 	}
 	res, err := t.Do(ctx, op)
-	if errors.Is(err, llm.ErrBudget) && to-from > 1 {
-		half, err := t.draw(ctx, s, from, from+(to-from)/2)
-		if err == nil {
-			var rest []*Candidate
-			rest, err = t.draw(ctx, s, from+len(half), to)
-			half = append(half, rest...)
-		}
-		return half, err
-	}
 	var out []*Candidate
+	var got []int
 	if res != nil {
 		for _, c := range res.Choices {
-			out = append(out, t.Candidate(c, origin, nil))
+			if slices.Contains(indexes, c.Index) && !slices.Contains(got, c.Index) {
+				out, got = append(out, t.Candidate(c, origin, nil)), append(got, c.Index)
+			}
 		}
 	}
-	if err == nil && len(out) == 0 {
+	rest := slices.DeleteFunc(slices.Clone(indexes), func(i int) bool { return slices.Contains(got, i) })
+	switch {
+	case errors.Is(err, llm.ErrBudget) && len(rest) > 1:
+		var more []*Candidate
+		for _, half := range [][]int{rest[:len(rest)/2], rest[len(rest)/2:]} {
+			more, err = t.draw(ctx, s, half)
+			if out = append(out, more...); err != nil {
+				break
+			}
+		}
+	case err == nil && len(out) == 0:
 		err = fmt.Errorf("model %s returned no choices", t.Model.ID())
 	}
 	return out, err
+}
+
+// keep puts candidates into their places in a pool, and returns how many it has.
+func (t *Trial) keep(p *pool, s Sampling, more []*Candidate) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.cs = slices.Concat(p.cs, more) // what was handed out stays as it is
+	slices.SortFunc(p.cs, func(a, b *Candidate) int { return byIndex(a, b.Index) })
+	if s.Temperature > 0 && len(more) > 0 {
+		t.last = s
+	}
+	return len(p.cs)
 }
 
 // pool holds the samples of one kind in index order. turn serialises drawing;

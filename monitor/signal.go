@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Signal turns evidence into a score. It is the same thing everywhere: what a
@@ -63,10 +64,15 @@ func (s each) Score(ctx context.Context, t *Trial, cs []*Candidate) ([]Reading, 
 	out := make([]Reading, len(cs))
 	for i, c := range cs {
 		r, err := s.read(ctx, t, c)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%s: %w", s.name, ctx.Err())
+		case err == nil && (!(r.Score >= 0 && r.Score <= 1) || math.IsNaN(r.Raw) || math.IsInf(r.Raw, 0)):
+			err = fmt.Errorf("%s: score %v from raw %v: the model's figures make no sense", s.name, r.Score, r.Raw)
 		}
-		r.Err = err
+		if err != nil {
+			r = Reading{Err: err}
+		}
 		out[i] = r
 	}
 	return out, nil

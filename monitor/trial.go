@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"gnothi/llm"
+	"gnothi/text"
 )
 
 // Trial is one question under study: the model, the request, the ledger, a memo
@@ -73,9 +74,26 @@ func (t *Trial) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	return t.Model.Do(llm.WithLedger(ctx, t.Ledger), op)
 }
 
-// Candidate reads a choice as an answer to the trial's question.
+// Ask puts one operation of a single choice to the trial's model.
+func (t *Trial) Ask(ctx context.Context, op llm.Op) (llm.Choice, error) {
+	res, err := t.Do(ctx, op)
+	switch {
+	case err != nil:
+		return llm.Choice{}, err
+	case len(res.Choices) == 0:
+		return llm.Choice{}, fmt.Errorf("model %s returned no choices", t.Model.ID())
+	}
+	return res.Choices[0], nil
+}
+
+// Candidate reads a choice as an answer to the trial's question. What only goes
+// in circles, or only repeats the question, is unparsed: it would look sure of
+// itself to any likelihood.
 func (t *Trial) Candidate(c llm.Choice, origin Origin, parent *Candidate) *Candidate {
 	task := t.Question.Task()
 	answer := task.Extract(c.Text)
+	if _, degenerate := text.Degenerate(c.Text, t.Question.Text); degenerate {
+		answer = text.Answer{Kind: t.Question.Kind}
+	}
 	return &Candidate{Choice: c, Answer: answer, Key: task.Key(answer), Origin: origin, Parent: parent}
 }

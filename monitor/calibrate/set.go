@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 )
 
 // Set holds calibrators by what they are for, and priors in order of preference.
+// The zero Set is empty.
 type Set struct {
 	calibrators map[Key]*Calibrator
 	priors      []*Prior
@@ -69,9 +71,12 @@ func (s *Set) readPriors(raw []byte) error {
 	if err := json.Unmarshal(raw, &s.priors); err != nil {
 		return err
 	}
-	for _, p := range s.priors {
+	for i, p := range s.priors {
+		if p == nil {
+			return fmt.Errorf("prior %d is null", i)
+		}
 		if err := p.validate(); err != nil {
-			return err
+			return fmt.Errorf("prior %d: %w", i, err)
 		}
 	}
 	return nil
@@ -80,8 +85,8 @@ func (s *Set) readPriors(raw []byte) error {
 // Merge takes another set's calibrators, which win over its own, and its priors
 // if it has any.
 func (s *Set) Merge(o *Set) {
-	for k, c := range o.calibrators {
-		s.calibrators[k] = c
+	for _, c := range o.calibrators {
+		s.Add(c)
 	}
 	if len(o.priors) > 0 {
 		s.priors = o.priors
@@ -89,7 +94,12 @@ func (s *Set) Merge(o *Set) {
 }
 
 // Add puts a calibrator into the set.
-func (s *Set) Add(c *Calibrator) { s.calibrators[c.Key] = c }
+func (s *Set) Add(c *Calibrator) {
+	if s.calibrators == nil {
+		s.calibrators = map[Key]*Calibrator{}
+	}
+	s.calibrators[c.Key] = c
+}
 
 // Find gives the calibrator for a key.
 func (s *Set) Find(k Key) (*Calibrator, bool) {
@@ -148,7 +158,8 @@ func (s *Set) Estimate(k Key, rs []Named) (*Estimate, Calibration) {
 	return nil, Calibration{Status: Uncalibrated, Why: &why}
 }
 
-// Save writes a calibrator into a folder, atomically, and returns its path.
+// Save writes a calibrator into a folder, atomically, in place of one for the
+// same key, and returns its path.
 func (c *Calibrator) Save(dir string) (path string, err error) {
 	if err := c.Validate(); err != nil {
 		return "", err
@@ -160,16 +171,27 @@ func (c *Calibrator) Save(dir string) (path string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	path = filepath.Join(dir, fileName(c.Name)+".json")
+	// The name alone does not tell two forms of asking one model apart.
+	end := fmt.Sprintf("-%.4x.json", sha256.Sum256(fmt.Appendf(nil, "%q", c.Key)))
+	path = filepath.Join(dir, fileName(c.Name)+end)
 	f, err := os.CreateTemp(dir, ".calibrator-*")
 	if err != nil {
 		return "", err
 	}
 	_, werr := f.Write(append(raw, '\n'))
-	if err := errors.Join(werr, f.Close()); err != nil {
+	if err = errors.Join(werr, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
-	return path, os.Rename(f.Name(), path)
+	names, err := fs.Glob(os.DirFS(dir), "*"+end)
+	for _, name := range names {
+		if name != filepath.Base(path) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
+		}
+	}
+	return path, err
 }
 
 // fileName keeps letters and digits of a name.

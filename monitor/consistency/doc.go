@@ -19,14 +19,13 @@ const Samples = 10
 // counts takes n samples, or with 0 those that the trial has, and counts the classes of their answers.
 func counts(ctx context.Context, t *monitor.Trial, n int) (byKey map[string]int, total int, err error) {
 	cs, sampling := t.Drawn()
-	if n == 0 {
-		if n = len(cs); n < 2 {
-			n = Samples
-		}
+	if n == 0 && len(cs) < 2 {
+		n = Samples
 	}
-	cs, err = t.Samples(ctx, sampling, n)
-	if err != nil {
-		return nil, 0, err
+	if n > 0 {
+		if cs, err = t.Samples(ctx, sampling, n); err != nil {
+			return nil, 0, err
+		}
 	}
 	byKey = map[string]int{}
 	for _, c := range cs {

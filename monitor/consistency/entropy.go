@@ -2,7 +2,9 @@ package consistency
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 
 	"gnothi/monitor"
 )
@@ -22,25 +24,19 @@ func (s entropy) Score(ctx context.Context, t *monitor.Trial, cs []*monitor.Cand
 	if err != nil {
 		return nil, err
 	}
-	h, read := 0.0, 0
-	for _, k := range byKey {
+	if n < 2 {
+		return nil, &monitor.MissingError{Needs: "two samples or more"}
+	}
+	classes := slices.Sorted(maps.Values(byKey)) // a sum in the order of a map would differ in its last bits
+	read := 0
+	for _, k := range classes {
 		read += k
-		h -= share(k, n)
 	}
-	h -= float64(n-read) * share(1, n)
-	r := monitor.Reading{Score: 1, Raw: h, Source: "samples", Reads: n}
-	if n > 1 {
-		r.Score = 1 - h/math.Log(float64(n))
+	h := 0.0
+	for _, k := range append(slices.Repeat([]int{1}, n-read), classes...) {
+		q := float64(k) / float64(n)
+		h -= q * math.Log(q)
 	}
-	out := make([]monitor.Reading, len(cs))
-	for i := range out {
-		out[i] = r
-	}
-	return out, nil
-}
-
-// share is q ln q for q = k/n.
-func share(k, n int) float64 {
-	q := float64(k) / float64(n)
-	return q * math.Log(q)
+	r := monitor.Reading{Score: max(0, 1-h/math.Log(float64(n))), Raw: h, Source: "samples", Reads: n}
+	return slices.Repeat([]monitor.Reading{r}, len(cs)), nil
 }

@@ -15,6 +15,6 @@ import (
 func SelfCertainty() monitor.Signal {
 	return overTokens("likelihood/self-certainty", "distribution", func(ts []llm.Token) (float64, float64, error) {
 		raw, err := meanDist(ts, func(d *llm.Dist) float64 { return d.KLUniform })
-		return 1 - math.Exp(-raw), raw, err
+		return max(0, 1-math.Exp(-raw)), raw, err
 	})
 }

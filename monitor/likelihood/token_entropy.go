@@ -16,6 +16,6 @@ func TokenEntropy() monitor.Signal {
 		if err != nil {
 			return 0, 0, err
 		}
-		return 1 - raw/math.Log(float64(ts[0].Dist.Vocab)), raw, nil
+		return max(0, 1-raw/math.Log(float64(ts[0].Dist.Vocab))), raw, nil
 	})
 }

@@ -76,7 +76,7 @@ const answerTokens = 32
 var ShotsRaw = Form{
 	Name: "shots-raw", Version: 1, Words: shotText(),
 	Request: func(q monitor.Question) llm.Request {
-		return llm.Request{Prompt: shotText() + "Question: " + oneLine(q.Text) + "\nAnswer:", Stop: []string{"\n"}, MaxTokens: answerTokens}
+		return llm.Request{Prompt: shotText() + contextLine(q) + "Question: " + oneLine(q.Text) + "\nAnswer:", Stop: []string{"\n"}, MaxTokens: answerTokens}
 	},
 }
 
@@ -92,7 +92,7 @@ var ShotsChat = Form{
 		for _, s := range shots {
 			ms = append(ms, llm.Message{Role: "user", Text: s.q}, llm.Message{Role: "assistant", Text: s.a})
 		}
-		ms = append(ms, llm.Message{Role: "user", Text: oneLine(q.Text)})
+		ms = append(ms, llm.Message{Role: "user", Text: contextLine(q) + oneLine(q.Text)})
 		return llm.Request{Messages: ms, MaxTokens: 4 * answerTokens}
 	},
 }
@@ -103,6 +103,14 @@ func shotText() string {
 		b.WriteString("Question: " + s.q + "\nAnswer: " + s.a + "\n\n")
 	}
 	return b.String()
+}
+
+// contextLine is what a question is to be answered from, if it comes with it.
+func contextLine(q monitor.Question) string {
+	if strings.TrimSpace(q.Context) == "" {
+		return ""
+	}
+	return "Context: " + Quote(oneLine(q.Context)) + "\n"
 }
 
 // oneLine keeps a question from ending its own line of the form.

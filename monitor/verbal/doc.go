@@ -5,3 +5,16 @@
 //
 // It may import monitor, monitor/prompt, llm and text.
 package verbal
+
+import (
+	"gnothi/llm"
+	"gnothi/monitor"
+	"gnothi/monitor/prompt"
+)
+
+// question asks about a candidate, greedily and in a fresh context.
+func question(t *monitor.Trial, about prompt.Template, c *monitor.Candidate, maxTokens int) llm.Op {
+	greedy := 0.0
+	ask := about.Fill("question", t.Question.Text, "answer", c.Text)
+	return llm.Op{Role: "judge", Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: ask}}, MaxTokens: maxTokens, Temperature: &greedy}}
+}

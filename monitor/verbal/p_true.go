@@ -41,17 +41,17 @@ const Samples = 5
 
 // Gather implements monitor.Evidence.
 func (v Verdict) Gather(ctx context.Context, t *monitor.Trial) (VerdictReading, error) {
-	q := t.Question
-	ask := verdictTemplate.Fill("question", q.Text, "answer", v.Candidate.Text)
-	greedy := 0.0
-	op := llm.Op{Role: "judge", Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: ask}}, MaxTokens: 4, Temperature: &greedy}}
+	if v.Candidate.Answer.Status == text.Refused {
+		return VerdictReading{}, &monitor.MissingError{Needs: "an answer; this reply declines to give one"}
+	}
+	op := question(t, verdictTemplate, v.Candidate, 4)
 	if t.Model.Can(llm.LogProbs) {
 		op.Request.LogProbs, op.Request.TopLogProbs = true, 20
-		res, err := t.Do(ctx, op)
+		reply, err := t.Ask(ctx, op)
 		if err != nil {
 			return VerdictReading{}, err
 		}
-		if yes, mass := yesMass(res.Choices[0].Tokens); mass >= 0.5 {
+		if yes, mass := yesMass(reply.Tokens); mass >= 0.5 && mass <= 1+roundOff {
 			return VerdictReading{Yes: yes / mass, Mass: mass, Source: "logprobs", Reads: 1}, nil
 		}
 	}
@@ -77,6 +77,9 @@ func (v Verdict) Gather(ctx context.Context, t *monitor.Trial) (VerdictReading, 
 	return VerdictReading{Yes: (float64(yes) + 0.5) / float64(read+1), Source: "samples", Reads: read}, nil
 }
 
+// roundOff is how far above 1 probabilities may sum for rounding.
+const roundOff = 1e-3
+
 // yesMass sums the probability of every spelling of yes, and of yes and no
 // together, at the first token that is not blank.
 func yesMass(tokens []llm.Token) (yes, mass float64) {
@@ -85,7 +88,7 @@ func yesMass(tokens []llm.Token) (yes, mass float64) {
 			continue
 		}
 		for _, alt := range tok.Top {
-			switch strings.ToLower(strings.Trim(alt.Text, " \n\t.,!\"'")) {
+			switch strings.ToLower(strings.Trim(alt.Text, " \n\t.,!\"'*(")) {
 			case "yes", "true":
 				yes += math.Exp(alt.LogProb)
 				mass += math.Exp(alt.LogProb)

@@ -3,7 +3,6 @@ package verbal
 import (
 	"context"
 
-	"gnothi/llm"
 	"gnothi/monitor"
 	"gnothi/monitor/prompt"
 	"gnothi/text"
@@ -26,12 +25,10 @@ type Confidence struct{ Candidate *monitor.Candidate }
 
 // Gather implements monitor.Evidence.
 func (e Confidence) Gather(ctx context.Context, t *monitor.Trial) (float64, error) {
-	greedy := 0.0
-	ask := confidenceTemplate.Fill("question", t.Question.Text, "answer", e.Candidate.Text)
-	res, err := t.Do(ctx, llm.Op{Role: "judge", Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: ask}}, MaxTokens: 32, Temperature: &greedy}})
+	reply, err := t.Ask(ctx, question(t, confidenceTemplate, e.Candidate, 32))
 	if err != nil {
 		return 0, err
 	}
-	c, err := text.ParseConfidence(res.Choices[0].Text, text.PercentScale)
+	c, err := text.ParseConfidence(reply.Text, text.PercentScale)
 	return c.P, err
 }
