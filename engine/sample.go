@@ -90,7 +90,7 @@ func (s *sampler) draw(logits, weights []float32) int32 {
 	return int32(last)
 }
 
-// filter returns the tokens left over, with their weights, in falling order.
+// filter returns the tokens left over with their weights, that of the most probable one being 1.
 func (s *sampler) filter(logits, weights []float32, max, scale float32) []scored {
 	var left []scored
 	if k := s.TopK; k > 0 && k < len(logits) {
@@ -126,11 +126,11 @@ func (s *sampler) filter(logits, weights []float32, max, scale float32) []scored
 				break
 			}
 		}
-		slices.SortFunc(left, falling)
-		if s.TopP > 0 && s.TopP < 1 {
-			return s.minP(upTo(left, need))
+		if need == total {
+			return left // the bar was MinP, or nothing of weight lies below it; any order will do
 		}
-		return s.minP(left)
+		slices.SortFunc(left, falling)
+		return s.minP(upTo(left, need))
 	}
 	if s.TopP > 0 && s.TopP < 1 {
 		total := 0.0
@@ -161,7 +161,7 @@ func (s *sampler) minP(list []scored) []scored {
 	return list
 }
 
-// pick draws from a falling list.
+// pick draws from a list.
 func (s *sampler) pick(list []scored) int32 {
 	total := 0.0
 	for _, c := range list {
