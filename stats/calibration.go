@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -51,71 +50,93 @@ func Bins(p, y []float64, rule Binning, m int) ([]Bin, error) {
 	if err := checkUnit(p, y); err != nil {
 		return nil, err
 	}
-	if m < 1 && rule != Unique {
-		return nil, rangeError("number of bins", m, "at least 1")
+	if rule != Unique && (m < 1 || m > maxBins) {
+		return nil, rangeError("number of bins", m, fmt.Sprintf("1 to %d", maxBins))
 	}
-	order := make([]int, len(p))
-	for i := range order {
-		order[i] = i
+	place, edges, err := assign(p, rule, m)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+	all := make([]Bin, slices.Max(place)+1)
+	for i, k := range place {
+		b := &all[k]
+		if b.N == 0 {
+			b.Low, b.High = p[i], p[i]
+		}
+		b.Low, b.High = min(b.Low, p[i]), max(b.High, p[i])
+		b.P += p[i]
+		b.Y += y[i]
+		b.N++
+	}
+	for k := range all {
+		b := &all[k]
+		b.P /= float64(b.N)
+		b.Y /= float64(b.N)
+		if edges != nil {
+			b.Low, b.High = edges[k], edges[k+1]
+		}
+	}
+	for i, k := range place {
+		b := &all[k]
+		b.varP += (p[i] - b.P) * (p[i] - b.P)
+		b.cov += (p[i] - b.P) * (y[i] - b.Y)
+	}
+	return slices.DeleteFunc(all, func(b Bin) bool { return b.N == 0 }), nil
+}
 
-	// Every rule assigns sorted items to non-decreasing bin numbers, so bins are runs of the sorted order.
-	var bin func(rank int) int
-	// i·(1/m) and not i/m: the edges of numpy.linspace, on which published values with p on an edge rest.
-	edge := func(i int) float64 {
-		if i == m {
-			return 1
-		}
-		return float64(i) * (1 / float64(m))
-	}
+const maxBins = 1 << 20
+
+// assign gives each item its bin number, ascending with p, and for equal width the edges.
+func assign(p []float64, rule Binning, m int) (place []int, edges []float64, err error) {
+	place = make([]int, len(p))
 	switch rule {
-	case WidthRight:
-		bin = func(r int) int {
-			v := p[order[r]]
-			return sort.Search(m-1, func(i int) bool { return v <= edge(i+1) })
+	case WidthRight, WidthLeft:
+		// i·(1/m) and not i/m: the edges of numpy.linspace, on which published values with p on an edge rest.
+		edges = make([]float64, m+1)
+		for i := range m {
+			edges[i] = float64(i) * (1 / float64(m))
 		}
-	case WidthLeft:
-		bin = func(r int) int {
-			v := p[order[r]]
-			return sort.Search(m-1, func(i int) bool { return v < edge(i+1) })
+		edges[m] = 1
+		for i, v := range p {
+			k := min(int(v*float64(m)), m-1) // right up to rounding
+			for k > 0 && (v < edges[k] || rule == WidthRight && v == edges[k]) {
+				k--
+			}
+			for k < m-1 && (v > edges[k+1] || rule == WidthLeft && v == edges[k+1]) {
+				k++
+			}
+			place[i] = k
 		}
 	case MassQuantile:
-		sorted := take(nil, p, order)
-		edges := make([]float64, m-1)
-		for i := range edges {
-			edges[i] = quantile(sorted, edge(i+1))
+		sorted := slices.Sorted(slices.Values(p))
+		cuts := make([]float64, m-1)
+		for i := range cuts {
+			cuts[i] = quantile(sorted, float64(i+1)*(1/float64(m)))
 		}
-		bin = func(r int) int { return sort.SearchFloat64s(edges, sorted[r]) }
-	case MassSplit:
-		size, extra := len(p)/m, len(p)%m
-		bin = func(r int) int {
-			if r < extra*(size+1) {
-				return r / (size + 1)
+		for i, v := range p {
+			place[i] = sort.SearchFloat64s(cuts, v)
+		}
+	case MassSplit: // the first len%m runs are one longer
+		size, longer := len(p)/m, len(p)%m
+		for r, i := range ascending(p) {
+			if r < longer*(size+1) {
+				place[i] = r / (size + 1)
+			} else {
+				place[i] = longer + (r-longer*(size+1))/size
 			}
-			return extra + (r-extra*(size+1))/size
 		}
 	case Unique:
-		bin = func(r int) int { return sort.Search(r, func(i int) bool { return p[order[i]] == p[order[r]] }) }
+		order := ascending(p)
+		for r, i := range order[1:] {
+			place[i] = place[order[r]]
+			if p[i] != p[order[r]] {
+				place[i]++
+			}
+		}
 	default:
-		return nil, rangeError("binning rule", int(rule), "one of the named ones")
+		return nil, nil, rangeError("binning rule", int(rule), "one of the named ones")
 	}
-
-	var bins []Bin
-	for from := 0; from < len(order); {
-		k := bin(from)
-		to := from + 1
-		for to < len(order) && bin(to) == k {
-			to++
-		}
-		b := newBin(p, y, order[from:to])
-		if rule == WidthRight || rule == WidthLeft {
-			b.Low, b.High = edge(k), edge(k+1)
-		}
-		bins = append(bins, b)
-		from = to
-	}
-	return bins, nil
+	return place, edges, nil
 }
 
 // Binned makes a [Metric] of a figure of bins, for [Bootstrap] and [PerfectForecaster]: Binned(WidthRight, 10, ECE).
@@ -127,21 +148,6 @@ func Binned(rule Binning, m int, figure func([]Bin) float64) Metric {
 		}
 		return figure(bins), nil
 	}
-}
-
-func newBin(p, y []float64, items []int) Bin {
-	b := Bin{Low: p[items[0]], High: p[items[len(items)-1]], N: len(items)}
-	for _, i := range items {
-		b.P += p[i]
-		b.Y += y[i]
-	}
-	b.P /= float64(b.N)
-	b.Y /= float64(b.N)
-	for _, i := range items {
-		b.varP += (p[i] - b.P) * (p[i] - b.P)
-		b.cov += (p[i] - b.P) * (y[i] - b.Y)
-	}
-	return b
 }
 
 func total(bins []Bin) (n float64) {

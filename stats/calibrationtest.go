@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -96,11 +97,12 @@ func PerfectForecaster(rng *rand.Rand, p, y []float64, metric Metric, reps int) 
 	if reps < 1 {
 		return Consistency{}, rangeError("number of simulations", reps, "at least 1")
 	}
-	on := finiteResult(func(y []float64) (float64, error) { return metric(p, y) })
-	observed, err := on(y)
+	observed, err := finite(metric(p, y))
 	if err != nil {
 		return Consistency{}, err
 	}
+	p = slices.Clone(p) // simulated outcomes belong to no item, and metrics sort sorted input faster
+	slices.Sort(p)
 	sim := make([]float64, len(p))
 	var values []float64
 	worse := 0
@@ -112,7 +114,7 @@ func PerfectForecaster(rng *rand.Rand, p, y []float64, metric Metric, reps int) 
 				sim[i] = 1
 			}
 		}
-		v, err := on(sim)
+		v, err := finite(metric(p, sim))
 		if err != nil {
 			lastErr = err
 			continue

@@ -35,11 +35,7 @@ func Entropy(w []float64) (float64, error) {
 
 // Ranks gives each value its rank from 1 (smallest), equal values their mean rank.
 func Ranks(x []float64) []float64 {
-	order := make([]int, len(x))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(x[a], x[b]) })
+	order := ascending(x)
 	out := make([]float64, len(x))
 	for from := 0; from < len(order); {
 		to := from + 1
@@ -52,6 +48,29 @@ func Ranks(x []float64) []float64 {
 		from = to
 	}
 	return out
+}
+
+// ascending is the order that sorts x, equal values in input order.
+func ascending(x []float64) []int {
+	type entry struct {
+		v float64
+		i int
+	}
+	entries := make([]entry, len(x))
+	for i, v := range x {
+		entries[i] = entry{v, i}
+	}
+	slices.SortFunc(entries, func(a, b entry) int {
+		if c := cmp.Compare(a.v, b.v); c != 0 {
+			return c
+		}
+		return a.i - b.i
+	})
+	order := make([]int, len(x))
+	for k, e := range entries {
+		order[k] = e.i
+	}
+	return order
 }
 
 // BordaWeights gives the sample of rank r among N (1 for the highest score) the vote (N − r + 1)^power, as in

@@ -304,7 +304,7 @@ func TestGoldenFits(t *testing.T) {
 
 // strictOrder breaks ties by input order, for the golden values that depend on it.
 func strictOrder(uncertainty []float64) (score []float64) {
-	order := descending(negated(uncertainty))
+	order := ascending(uncertainty)
 	score = make([]float64, len(order))
 	for rank, i := range order {
 		score[i] = -float64(rank)

@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -132,7 +131,6 @@ type Bootstrap struct {
 // nothing, and idx is reused. Resamples where stat is undefined are left out; if they are more than a tenth, the figure has
 // its value but no interval.
 func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, error)) (Figure, error) {
-	stat = finiteResult(stat)
 	if n < 1 {
 		return Figure{}, fmt.Errorf("stats: bootstrap: %w", ErrEmpty)
 	}
@@ -159,7 +157,7 @@ func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, 
 	for i := range idx {
 		idx[i] = i
 	}
-	value, err := stat(idx)
+	value, err := finite(stat(idx))
 	if err != nil {
 		return Figure{}, err
 	}
@@ -183,7 +181,7 @@ func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, 
 				idx = units.append(idx, u)
 			}
 		}
-		if v, err := stat(idx); err == nil {
+		if v, err := finite(stat(idx)); err == nil {
 			values = append(values, v)
 		}
 	}
@@ -205,14 +203,12 @@ func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, 
 	return f, nil
 }
 
-func finiteResult[T any](f func(T) (float64, error)) func(T) (float64, error) {
-	return func(x T) (float64, error) {
-		v, err := f(x)
-		if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
-			err = fmt.Errorf("stats: a metric returned %v: %w", v, ErrNotFinite)
-		}
-		return v, err
+// finite turns a non-finite result into an error.
+func finite(v float64, err error) (float64, error) {
+	if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
+		err = fmt.Errorf("stats: a metric returned %v: %w", v, ErrNotFinite)
 	}
+	return v, err
 }
 
 // adjust moves the quantile levels by BCa's bias and acceleration.
@@ -239,7 +235,7 @@ func (b Bootstrap) adjust(value float64, sorted []float64, units units, stat fun
 				idx = units.append(idx, u)
 			}
 		}
-		v, err := stat(idx)
+		v, err := finite(stat(idx))
 		if err != nil {
 			return 0, 0, fmt.Errorf("stats: BCa jackknife without unit %d: %w", leave, err)
 		}
@@ -303,7 +299,7 @@ func (b Bootstrap) Of(rng *rand.Rand, metric Metric, score, y []float64) (Figure
 		return Figure{}, err
 	}
 	// Sorted once here, resamples come out sorted and ranking metrics sort them in linear time.
-	order := descending(score)
+	order := ascending(score)
 	score, y = take(nil, score, order), take(nil, y, order)
 	if b.Cluster != nil {
 		b.Cluster = permute(b.Cluster, order)
@@ -332,15 +328,6 @@ func (b Bootstrap) Difference(rng *rand.Rand, metric Metric, first, second, y []
 		w, err := metric(s, t)
 		return v - w, err
 	})
-}
-
-func descending(score []float64) []int {
-	order := make([]int, len(score))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
-	return order
 }
 
 func permute(x, order []int) []int {

@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 )
@@ -14,8 +13,19 @@ func ranked(score, y []float64) []item {
 	for i := range items {
 		items[i] = item{score[i], y[i]}
 	}
-	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(b.score, a.score) })
+	slices.SortFunc(items, higherFirst)
 	return items
+}
+
+// higherFirst compares finite scores; cmp.Compare would look for NaN each time.
+func higherFirst(a, b item) int {
+	switch {
+	case a.score > b.score:
+		return -1
+	case a.score < b.score:
+		return 1
+	}
+	return 0
 }
 
 // ties calls f for every run of equal scores.
@@ -84,7 +94,7 @@ func AUROCWithin(score, y []float64, group []int) (float64, error) {
 	var won, pairs float64
 	for _, g := range items {
 		right := sumY(g)
-		slices.SortFunc(g, func(a, b item) int { return cmp.Compare(b.score, a.score) })
+		slices.SortFunc(g, higherFirst)
 		won += pairsWon(g)
 		pairs += right * (float64(len(g)) - right)
 	}
