@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,7 +119,7 @@ func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.
 	study := &Study{Result: res}
 	b.Study = study
 	if err == nil && res.Best == nil {
-		err = errors.New("the policy found no answer")
+		err = errNoAnswer
 	}
 	if err == nil {
 		study.Key = calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}
@@ -187,11 +188,16 @@ func said(c *monitor.Candidate) string {
 }
 
 // reads lists the signals to read: those that cost nothing beyond what the
-// policy has drawn, and those that were asked for.
+// policy has drawn, and those that were asked for, each name once.
 func (m *Mind) reads(t *monitor.Trial) []monitor.Signal {
-	free := []monitor.Signal{likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty()}
+	signals := []monitor.Signal{likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty()}
 	if drawn, _ := t.Drawn(); len(drawn) > 1 {
-		free = append(free, consistency.Agreement(0), consistency.Entropy(0))
+		signals = append(signals, consistency.Agreement(0), consistency.Entropy(0))
 	}
-	return append(free, m.signals...)
+	for _, s := range m.signals {
+		if !slices.ContainsFunc(signals, func(o monitor.Signal) bool { return o.Name() == s.Name() }) {
+			signals = append(signals, s)
+		}
+	}
+	return signals
 }
