@@ -1,4 +1,4 @@
-// Package questions is gnothi's own question set: some three thousand short
+// Package questions is gnothi's own question set: some 3,600 short
 // English questions of graded difficulty with their accepted answers, made for
 // calibrating small models and for measuring them afterwards.
 //

@@ -31,7 +31,7 @@ func ExampleAll() {
 	// Output:
 	// Which city is the capital of Japan? (capitals, level 1): Tokyo
 	// Tokyo is the capital of which country? (capitals, level 1): Japan
-	// Which continent is Japan part of? (geography, level 1): Asia
+	// In which continent is Japan? (geography, level 1): Asia
 	// What is the main language of government in Japan? (geography, level 1): Japanese
 	// In which country is the city of Osaka? (geography, level 1): Japan
 	// In which country is the city of Kyoto? (geography, level 1): Japan

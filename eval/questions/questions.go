@@ -81,7 +81,7 @@ func identifier(text string) string {
 
 // splitSalt was chosen among small integers so that each kind is divided about
 // evenly; a change moves every cluster and voids what was calibrated on Fit.
-const splitSalt = 11
+const splitSalt = 33
 
 func half(cluster string) string {
 	if hash(fmt.Sprint(splitSalt), cluster)%2 == 0 {

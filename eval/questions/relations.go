@@ -53,7 +53,7 @@ var relations = []relation{
 		Ask: []string{"What is the capital of %s %s?", "Which city is the capital of %s %s?"}},
 
 	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"continent"}, Cluster: "country", Harder: -1, Percent: 55,
-		Ask: []string{"Which continent is %s part of?", "To which continent does %s belong?"}},
+		Ask: []string{"In which continent is %s?"}},
 	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"currency"}, Cluster: "country", Harder: 1, Percent: 45,
 		Ask: []string{"What is the currency of %s?", "Which currency is used in %s?"}},
 	{Kind: Geography, Table: "countries", Subject: []string{"name"}, Answer: []string{"language"}, Cluster: "country", Percent: 60,
