@@ -11,5 +11,10 @@
 // Questions about one subject share a cluster, and a cluster lies wholly in one
 // of two halves: [Fit] is for fitting a calibrator, [Apart] for judging it.
 //
+// Wordings, accepted forms and the share of each kind were revised once after
+// reading what SmolLM2-135M-Instruct replied to a part of the set, from both
+// halves; it gets about a third right. No question was kept or dropped for being
+// answered rightly or wrongly.
+//
 // The package imports the standard library only.
 package questions

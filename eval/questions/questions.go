@@ -18,8 +18,8 @@ const (
 	Apart = "apart" // for judging what was fitted
 )
 
-// Levels of difficulty. They are our judgement of how widely a fact is known,
-// made before any model was asked, and never derived from a model's answers.
+// Levels of difficulty. They are our judgement of how widely a fact is known or
+// how hard a sum is, not a measurement on any model.
 const (
 	Easiest = 1
 	Hardest = 5
@@ -31,7 +31,7 @@ type Question struct {
 	ID       string   `json:"id"` // "q-" and ten hexadecimal digits: a hash of Question
 	Question string   `json:"question"`
 	Answers  []string `json:"answers"` // every form a fair grader accepts, the usual one first
-	Kind     string   `json:"kind"`    // one of Kinds
+	Kind     string   `json:"kind"`    // one of Kinds()
 	Cluster  string   `json:"cluster"` // what the question is about, such as "country:france"
 	// Unanswerable marks a false premise or something nobody can know: Answers then
 	// holds forms of declining, and any refusal is right.

@@ -3,6 +3,7 @@ package questions
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,9 @@ const (
 
 var kinds = []string{Capitals, Geography, Elements, Arithmetic, Spelling, Calendar, Events, Words,
 	Makers, Animals, Everyday, Science, YesNo, Obscure, Unanswerable}
+
+// Kinds lists the kinds, in the order of All.
+func Kinds() []string { return slices.Clone(kinds) }
 
 // relation turns one table into questions of one form: the cells of Subject go
 // into a phrasing of Ask, the cell of Answer is what is asked for.
