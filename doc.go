@@ -5,7 +5,7 @@
 // answer together with the probability that it is right, what that probability
 // rests on, the decision whether to give it, and what it cost.
 //
-//	model, err := local.Open(ctx, "smollm2-135m", local.Options{})
+//	model, err := local.Open(local.File{Path: "model.gguf", Name: "my-model"}, local.Options{})
 //	…
 //	mind, err := gnothi.New(model)
 //	belief, err := mind.Ask(ctx, gnothi.Question{Text: "What is the capital of France?"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"gnothi/llm/openai"
 	"gnothi/llm/replay"
 	"gnothi/llm/script"
+	"gnothi/monitor/prompt"
 )
 
 // ModelOptions is what a model's specification does not say.
@@ -95,7 +97,7 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 			return nil, nil, err
 		}
 		var opened *local.Model
-		if opened, err = local.Open(file, local.Options{}); err == nil {
+		if opened, err = local.Open(file, localOptions()); err == nil {
 			m, closer, o.Price = opened, opened.Close, &llm.Price{}
 		}
 	case "openai":
@@ -113,6 +115,16 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 		return nil, nil, fmt.Errorf("model %s: %w", spec, err)
 	}
 	return llm.Retry(llm.Metered(m, o.Price), llm.RetryOptions{}), closer, nil
+}
+
+// localOptions keeps what every short question begins with evaluated, also on
+// disk where there is a place for it.
+func localOptions() local.Options {
+	o := local.Options{Constant: []string{prompt.ShotsPrefix()}}
+	if dir, err := os.UserCacheDir(); err == nil {
+		o.CacheDir = filepath.Join(dir, "gnothi", "kv")
+	}
+	return o
 }
 
 func (o ModelOptions) key(usual string) string {

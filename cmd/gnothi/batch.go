@@ -30,6 +30,7 @@ type questionLine struct {
 	Kind         string            `json:"kind"`
 	Cluster      string            `json:"cluster"`
 	Unanswerable bool              `json:"unanswerable"`
+	Half         string            `json:"-"` // of gnothi's own questions
 }
 
 // UnmarshalJSON takes ids that are numbers, too.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +15,8 @@ import (
 	"gnothi/catalog"
 	"gnothi/control"
 	"gnothi/llm"
+	"gnothi/llm/local"
+	"gnothi/llm/local/models"
 	"gnothi/monitor"
 	"gnothi/monitor/calibrate"
 )
@@ -102,6 +106,27 @@ func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, 
 		spec = o.Spec
 	}
 	return catalog.OpenModel(ctx, spec, o)
+}
+
+// puller finds a local model's file and fetches a known one that is not here.
+func puller(cmd *cobra.Command) func(context.Context, string) (local.File, error) {
+	return func(ctx context.Context, spec string) (local.File, error) {
+		store, err := models.Open()
+		if err != nil {
+			return local.File{}, err
+		}
+		path, m, err := store.Resolve(ctx, spec)
+		if errors.Is(err, models.ErrMissing) {
+			var pulled models.Result
+			if pulled, err = pullModel(ctx, cmd, store, m.Name); err == nil {
+				path = pulled.Path
+			}
+		}
+		if errors.Is(err, models.ErrUnknown) || errors.Is(err, fs.ErrNotExist) {
+			err = usage(err)
+		}
+		return local.File{Path: path, Name: m.Name, SHA256: m.SHA256}, err
+	}
 }
 
 // options turns the configuration into what a Mind is made with.

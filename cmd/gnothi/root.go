@@ -32,7 +32,7 @@ OpenAI-compatible or Anthropic API.`,
 	f.Bool("quiet", false, "no progress and no colour")
 	f.Bool("no-color", false, "no colour (as with NO_COLOR)")
 	f.String("config", "", "configuration file (default: gnothi.yaml here, then in the user's configuration folder)")
-	cmd.AddCommand(askCmd(), calibrateCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
+	cmd.AddCommand(askCmd(), calibrateCmd(), compareCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
 	for _, c := range cmd.Commands() {
 		markArgs(c)
 	}
@@ -52,7 +52,9 @@ func markArgs(cmd *cobra.Command) {
 // modelFlags are the flags of every command that asks a model.
 func modelFlags(f *pflag.FlagSet) {
 	f.String("model", settings["model"].def, "PROVIDER:NAME[@BASE_URL], or an alias of the configuration")
-	f.String("policy", settings["policy"].def, "how calls are spent: NAME[?key=value&…]")
+	if f.Lookup("policy") == nil { // compare has two
+		f.String("policy", settings["policy"].def, "how calls are spent: NAME[?key=value&…]")
+	}
 	f.Uint64("seed", 1, "root of everything random")
 	f.Int("samples", 0, "samples of a policy, where its specification names no n")
 	f.Float64("temperature", 0, "sampling temperature, where the policy names no t")

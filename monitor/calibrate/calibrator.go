@@ -96,14 +96,14 @@ func Features(names []string, rs []Named) ([]float64, error) {
 
 // LogOdds is what a reading contributes to a calibrator: the log-odds of its
 // score, kept away from 0 and 1 by half a sample where it is a share of samples
-// and by 1/1000 elsewhere.
+// and by a millionth elsewhere.
 func LogOdds(r monitor.Reading) float64 {
 	s := r.Score
 	if r.Source == "samples" && r.Reads > 0 {
 		n := float64(r.Reads)
 		s = (s*n + 0.5) / (n + 1)
 	}
-	return stats.Logit(s, 1e-3)
+	return stats.Logit(s, 1e-6)
 }
 
 // Validate checks a stored calibrator, so that a broken file is an error where

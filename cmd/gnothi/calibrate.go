@@ -1,0 +1,297 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"gnothi"
+	"gnothi/eval/questions"
+	"gnothi/internal/jsonl"
+	"gnothi/monitor/calibrate"
+	"gnothi/stats"
+)
+
+func calibrateCmd() *cobra.Command {
+	var in, keep, dir string
+	var own bool
+	var workers, limit int
+	cmd := &cobra.Command{
+		Use:   "calibrate",
+		Short: "Learn what this model's scores are worth",
+		Long: `Ask questions whose answers are known, and fit the calibrator that turns the
+signals of this model and policy into probabilities. It is stored for the model,
+policy, form and kind of answer it was fitted for, and found by ask and serve.
+
+A file of questions has one JSON object a line: {"question", "answers": [accepted
+forms], "cluster"?, "unanswerable"?}. Lines that --keep wrote are not asked again.
+Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
+		Example: `  gnothi calibrate --in my-questions.jsonl --model openai:gpt-4.1-mini
+  gnothi calibrate --in my-questions.jsonl --keep asked.jsonl
+  gnothi calibrate --in asked.jsonl
+  gnothi calibrate --builtin`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			if dir == "" {
+				if dir, err = calibratorDir(); err != nil {
+					return err
+				}
+			}
+			rows, err := labelled(cmd, c, in, own, limit, workers, keep)
+			if err != nil {
+				return err
+			}
+			return fitAndReport(cmd, c, rows, dir, own)
+		},
+	}
+	modelFlags(cmd.Flags())
+	f := cmd.Flags()
+	f.StringVar(&in, "in", "", "questions with answers, or labelled beliefs that --keep wrote")
+	f.BoolVar(&own, "builtin", false, "gnothi's own questions: fit on one half, figures on the other")
+	f.StringVar(&keep, "keep", "", "file for the labelled beliefs; what it holds already is not asked again")
+	f.StringVar(&dir, "save-to", "", "folder for the calibrator (default: the user's configuration)")
+	f.IntVar(&workers, "concurrency", 4, "questions at a time")
+	f.IntVar(&limit, "limit", 0, "at most so many questions, evenly chosen")
+	return cmd
+}
+
+// labelled gives labelled beliefs: read from a file that holds them, or asked.
+func labelled(cmd *cobra.Command, c *config, in string, own bool, limit, workers int, keep string) ([]graded, error) {
+	if in != "" && !own {
+		if rows, err := readGraded(in); err != nil || rows != nil {
+			return rows, err
+		}
+	}
+	qs, err := gradedQuestions(in, "", own, limit)
+	if err != nil {
+		return nil, err
+	}
+	var rows []graded
+	if keep != "" {
+		if rows, err = readGraded(keep); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if len(rows) > len(qs) {
+		return nil, usagef("%s holds more than these questions; name another --keep", keep)
+	}
+	for i := range rows {
+		if rows[i].ID != qs[i].ID {
+			return nil, usagef("%s:%d: belongs to other questions; name another --keep", keep, i+1)
+		}
+	}
+	if len(rows) == len(qs) {
+		return rows, nil
+	}
+	n, err := c.numbers()
+	if err != nil {
+		return nil, err
+	}
+	options, err := c.options(n)
+	if err != nil {
+		return nil, err
+	}
+	ctx := cmd.Context()
+	model, closeModel, err := c.openModel(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer closeModel()
+	mind, err := gnothi.New(model, options...)
+	if err != nil {
+		return nil, err
+	}
+	emit := func(g graded) error {
+		rows = append(rows, g)
+		return nil
+	}
+	if keep != "" {
+		f, err := os.OpenFile(keep, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		emit = func(g graded) error {
+			rows = append(rows, g)
+			raw, err := json.Marshal(g)
+			if err == nil {
+				_, err = f.Write(append(raw, '\n'))
+			}
+			return err
+		}
+	}
+	err = gradeAll(ctx, cmd, mind, qs[len(rows):], workers, "asking", emit)
+	return rows, err
+}
+
+// MarshalJSON writes the fields beside those of the belief, whose own method
+// would otherwise be promoted and hide them.
+func (g graded) MarshalJSON() ([]byte, error) {
+	belief, err := json.Marshal(g.Belief)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := json.Marshal(struct {
+		Grade   string        `json:"grade"`
+		Label   bool          `json:"label"`
+		Kind    string        `json:"kind,omitempty"`
+		Cluster string        `json:"cluster,omitempty"`
+		Half    string        `json:"half,omitempty"`
+		Key     calibrate.Key `json:"calibrator_key"`
+	}{g.Grade, g.Label, g.Kind, g.Cluster, g.Half, g.Key})
+	return append(append(belief[:len(belief)-1], ','), rest[1:]...), err
+}
+
+// readGraded reads labelled beliefs; nil if the file holds something else.
+func readGraded(path string) ([]graded, error) {
+	var rows []graded
+	err := jsonl.Each(path, func(n int, line []byte) error {
+		var g graded
+		if err := jsonl.Decode(line, &g); err != nil {
+			if n == 1 {
+				return errOther
+			}
+			return err
+		}
+		if g.Grade == "" {
+			if n == 1 {
+				return errOther
+			}
+			return errors.New(`field "grade": missing`)
+		}
+		rows = append(rows, g)
+		return nil
+	}, nil)
+	if errors.Is(err, errOther) {
+		return nil, nil
+	}
+	return rows, err
+}
+
+var errOther = errors.New("not a file of labelled beliefs")
+
+// report is what calibrate says with --json.
+type report struct {
+	Saved   string         `json:"saved"`
+	Key     calibrate.Key  `json:"key"`
+	Signals []string       `json:"signals"`
+	Fitted  int            `json:"fitted_on"`
+	Grades  map[string]int `json:"grades"`
+	How     string         `json:"figures_on"`
+	Figures stats.Summary  `json:"figures"`
+}
+
+func fitAndReport(cmd *cobra.Command, c *config, rows []graded, dir string, own bool) error {
+	r := report{Grades: map[string]int{}, How: "the same questions, cross-fitted"}
+	var fit, apart []graded
+	for _, g := range rows {
+		r.Grades[g.Grade]++
+		switch {
+		case g.Grade == "failed" || g.Grade == "unparsed":
+		case own && g.Half == questions.Apart:
+			apart = append(apart, g)
+		default:
+			fit = append(fit, g)
+		}
+	}
+	if len(fit) == 0 {
+		return fmt.Errorf("no answer can be used: %s", counted(r.Grades, len(rows)))
+	}
+	r.Key = fit[0].Key
+	examples := make([]calibrate.Example, len(fit))
+	for i, g := range fit {
+		if g.Key != r.Key {
+			return usagef("answers of two kinds in one file: question %s was asked as %+v, the first as %+v; calibrate them apart", g.ID, g.Key, r.Key)
+		}
+		examples[i] = g.example()
+	}
+	on := fmt.Sprintf("%d questions", len(fit))
+	if own {
+		on = "gnothi's own questions"
+	}
+	cal, held, err := calibrate.Fit(r.Key, fit[0].Model+" "+fit[0].Policy, on, examples, 1)
+	if err != nil {
+		return err
+	}
+	judged, probs := fit, held
+	if own && len(apart) > 0 {
+		r.How = "the half kept apart"
+		judged, probs = apart, make([]float64, len(apart))
+		for i, g := range apart {
+			e, err := cal.Apply(g.example().Readings)
+			if err != nil {
+				return err
+			}
+			probs[i] = e.P
+		}
+	}
+	if r.Figures, err = summarise(judged, probs); err != nil {
+		return err
+	}
+	r.Signals, r.Fitted = cal.Signals, len(fit)
+	if r.Saved, err = cal.Save(dir); err != nil {
+		return err
+	}
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		return encode(cmd, r)
+	}
+	return printReport(cmd, r, len(rows))
+}
+
+func summarise(rows []graded, p []float64) (stats.Summary, error) {
+	y := make([]float64, len(rows))
+	kinds, clusters := make([]string, len(rows)), make([]string, len(rows))
+	for i, g := range rows {
+		if g.Label {
+			y[i] = 1
+		}
+		kinds[i], clusters[i] = g.Kind, g.Cluster
+		if g.Cluster == "" {
+			clusters[i] = "#" + g.ID
+		}
+	}
+	o := stats.Options{Cluster: stats.Groups(clusters)}
+	if kinds[0] != "" {
+		o.Group = stats.Groups(kinds)
+	}
+	return stats.Summarise(rand.New(rand.NewPCG(1, 2)), p, y, o)
+}
+
+func printReport(cmd *cobra.Command, r report, asked int) error {
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	s := r.Figures
+	fmt.Fprintf(out, "Fitted on %d answers with %s.\n%s\n\nFigures on %s, n = %d (95 %% intervals, clustered bootstrap):\n", r.Fitted, strings.Join(r.Signals, ", "), counted(r.Grades, asked), r.How, s.N)
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range []struct {
+		name string
+		f    stats.Figure
+	}{
+		{"accuracy", s.Accuracy}, {"log-loss skill over the base rate", s.Skill}, {"  over the base rate of each kind", s.SkillWithin},
+		{"AUROC", s.AUROC}, {"  within kinds", s.AUROCWithin}, {"ECE, debiased", s.ECEDebiased}, {"  of a perfect forecaster (raw)", s.ECEPerfect}, {"  raw", s.ECE},
+		{"Brier", s.Brier}, {"log loss", s.LogLoss}, {"risk-coverage area", s.AURC}, {"PRR", s.PRR},
+	} {
+		fmt.Fprintf(t, "  %s\t%v\n", row.name, row.f)
+	}
+	if s.Spiegelhalter != nil {
+		fmt.Fprintf(t, "  calibration test (Spiegelhalter)\tz = %.2f, p = %.3f\n", s.Spiegelhalter.Statistic, s.Spiegelhalter.P)
+	}
+	if s.Cox != nil {
+		fmt.Fprintf(t, "  calibration test (Cox)\tintercept %.2f, slope %.2f, p = %.3f\n", s.Cox.Intercept.Value, s.Cox.Slope.Value, s.Cox.Test.P)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nStored in %s\n", r.Saved)
+	return out.Flush()
+}
