@@ -301,12 +301,17 @@ func TestCandidateReadsTheReply(t *testing.T) {
 		{"I cannot answer that.", text.Refused, true},
 		{"Well, strings are nice.", text.Unparsed, false},
 		{"", text.Unparsed, false},
+		{"\x1b[31mnone\x1b[0m", text.Unparsed, false},
+		{"\x1b[31m4\x1b[0m", text.Parsed, true},
 		{loop, text.Unparsed, false},
 		{trial.Question.Text, text.Unparsed, false},
 	} {
 		got := trial.Candidate(llm.Choice{Text: c.reply}, monitor.FromOutside, nil)
 		if got.Answer.Status != c.status || (got.Key != "") != c.key || got.Text != c.reply {
 			t.Errorf("%q: %v with key %q, want %v", c.reply, got.Answer.Status, got.Key, c.status)
+		}
+		if c.status == text.Parsed && got.Answer.Text != "4" {
+			t.Errorf("%q: read as %q", c.reply, got.Answer.Text)
 		}
 	}
 }

@@ -88,10 +88,11 @@ func (t *Trial) Ask(ctx context.Context, op llm.Op) (llm.Choice, error) {
 
 // Candidate reads a choice as an answer to the trial's question. What only goes
 // in circles, or only repeats the question, is unparsed: it would look sure of
-// itself to any likelihood.
+// itself to any likelihood. Escape sequences are left out before the reading,
+// for the numbers in them are no answers; so spans are of the sanitised reply.
 func (t *Trial) Candidate(c llm.Choice, origin Origin, parent *Candidate) *Candidate {
 	task := t.Question.Task()
-	answer := task.Extract(c.Text)
+	answer := task.Extract(text.Sanitise(c.Text))
 	if _, degenerate := text.Degenerate(c.Text, t.Question.Text); degenerate {
 		answer = text.Answer{Kind: t.Question.Kind}
 	}

@@ -64,7 +64,7 @@ func (v Verdict) Gather(ctx context.Context, t *monitor.Trial) (VerdictReading, 
 	}
 	yes, read := 0, 0
 	for _, c := range res.Choices {
-		if verdict, ok := text.ReadBool(c.Text); ok {
+		if verdict, ok := text.ReadBool(text.Sanitise(c.Text)); ok {
 			read++
 			if verdict {
 				yes++

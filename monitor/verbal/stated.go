@@ -29,6 +29,6 @@ func (e Confidence) Gather(ctx context.Context, t *monitor.Trial) (float64, erro
 	if err != nil {
 		return 0, err
 	}
-	c, err := text.ParseConfidence(reply.Text, text.PercentScale)
+	c, err := text.ParseConfidence(text.Sanitise(reply.Text), text.PercentScale)
 	return c.P, err
 }
