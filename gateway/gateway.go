@@ -1,0 +1,412 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"gnothi/control"
+	"gnothi/llm"
+	"gnothi/monitor"
+	"gnothi/monitor/calibrate"
+)
+
+// Options is what a gateway is made of. Only Model is needed.
+type Options struct {
+	// Model answers. It is served as Name, by default the name of its ID.
+	Model llm.Model
+	Name  string
+	// Policy is the specification of the policy of requests that name none; empty
+	// is direct. Policies makes a policy of a specification (by default it knows
+	// auto and direct), PolicyNames are those that the list of models shows.
+	Policy      string
+	Policies    func(spec string) (control.Policy, error)
+	PolicyNames []string
+	// Signals are read under deliberating policies, besides those that cost
+	// nothing. Calibrators nil means those that come with gnothi.
+	Signals     []monitor.Signal
+	Calibrators *calibrate.Set
+	// Rule decides about answers of deliberating policies, Limits bound each
+	// request, Seed (default 1) is the root of requests without a seed, MaxTokens
+	// the longest answer where a deliberated request does not say.
+	Rule      control.Rule
+	Limits    llm.Limits
+	Seed      uint64
+	MaxTokens int
+	// Withheld is said in place of a withheld answer.
+	Withheld string
+	// Timeout bounds a request, a stream up to its first event; default 10m.
+	Timeout time.Duration
+	// APIKey, if set, has to come with every request but health checks and the page.
+	APIKey string
+	// Native is set for a model in this process, Upstream for one behind an
+	// OpenAI-compatible server.
+	Native   Native
+	Upstream *Upstream
+	// Feedback receives a JSON line for each verdict of POST /v1/feedback.
+	Feedback io.Writer
+	// Log gets a line for each request, without its text; default: none.
+	Log *slog.Logger
+}
+
+// defaultWithheld is what a withheld answer says.
+const defaultWithheld = "I am not sure enough to answer that."
+
+// maxBody bounds a request, in bytes.
+const maxBody = 32 << 20
+
+// bodyTime is how long a client may take to send its request.
+const bodyTime = time.Minute
+
+// Gateway is an [http.Handler]. Make it with [New].
+type Gateway struct {
+	Options
+	keySum  [sha256.Size]byte
+	mux     *http.ServeMux
+	origins *http.CrossOriginProtection
+	metrics *metrics
+	models  *modelSet
+	memory  *memory
+	started time.Time
+}
+
+// New makes a gateway. It makes no call.
+func New(o Options) (*Gateway, error) {
+	if o.Model == nil {
+		return nil, errors.New("gateway: no model")
+	}
+	if o.Name == "" {
+		o.Name = o.Model.ID().Name
+	}
+	if o.Policy == "" {
+		o.Policy = "direct"
+	}
+	if o.Policies == nil {
+		o.Policies = basicPolicies
+	}
+	if _, err := o.Policies(o.Policy); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if o.Calibrators == nil {
+		set, err := calibrate.Shipped()
+		if err != nil {
+			return nil, fmt.Errorf("gateway: %w", err)
+		}
+		o.Calibrators = set
+	}
+	if o.Seed == 0 {
+		o.Seed = 1
+	}
+	if o.Withheld == "" {
+		o.Withheld = defaultWithheld
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Minute
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{
+		Options: o, keySum: sha256.Sum256([]byte(o.APIKey)), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
+		metrics: newMetrics(), models: newModelSet(o.Upstream), memory: newMemory(), started: time.Now(),
+	}
+	return g, g.routes()
+}
+
+func basicPolicies(spec string) (control.Policy, error) {
+	switch spec {
+	case "auto":
+		return control.Auto(), nil
+	case "direct":
+		return control.Direct(), nil
+	}
+	return nil, fmt.Errorf("no policy is called %q: want auto or direct", spec)
+}
+
+// endpoint answers a request, or returns why not.
+type endpoint func(http.ResponseWriter, *http.Request) error
+
+func (g *Gateway) routes() error {
+	page, err := g.page()
+	if err != nil {
+		return err
+	}
+	completions, responses := g.completions, endpoint(g.onlyUpstream)
+	if g.Upstream != nil {
+		if completions, err = g.forward("completions"); err != nil {
+			return err
+		}
+		if responses, err = g.forward("responses"); err != nil {
+			return err
+		}
+	}
+	for _, r := range []struct {
+		method, path string
+		serve        endpoint
+	}{
+		{"POST", "/v1/chat/completions", g.chat},
+		{"POST", "/v1/completions", completions},
+		{"POST", "/v1/responses", responses},
+		{"POST", "/v1/feedback", g.feedback},
+		{"GET", "/v1/models", g.listModels},
+		{"GET", "/v1/models/{model...}", g.oneModel},
+		{"POST", "/tokenize", g.tokenize},
+		{"POST", "/detokenize", g.detokenize},
+		{"POST", "/apply-template", g.applyTemplate},
+		{"GET", "/metrics", g.metrics.serve},
+		{"GET", "/healthz", alive},
+		{"GET", "/readyz", g.ready},
+		{"GET", "/{$}", page},
+	} {
+		g.mux.HandleFunc(r.path, g.wrap(r.method, r.path, r.serve))
+	}
+	g.mux.HandleFunc("/", g.wrap("", "other", func(_ http.ResponseWriter, r *http.Request) error {
+		return &failure{status: http.StatusNotFound, kind: badRequest, code: "unknown_url", message: fmt.Sprintf("there is no %.200q here; the API is under /v1", r.URL.Path)}
+	}))
+	return nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+
+// note is what the log says of a request beside the obvious.
+type note struct{ model, policy, decision string }
+
+type noteKey struct{}
+
+func noteOf(ctx context.Context) *note {
+	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+		return n
+	}
+	return &note{}
+}
+
+// open tells the paths that need no key.
+func open(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/{$}" }
+
+// wrap does for an endpoint what all have in common.
+func (g *Gateway) wrap(method, path string, serve endpoint) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		out := &recorder{ResponseWriter: w}
+		about := &note{}
+		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, about))
+		g.metrics.inFlight.Inc()
+		defer g.metrics.inFlight.Dec()
+		err := g.guard(out, r, method, path, serve)
+		broken := errors.Is(err, errBroken)
+		if err != nil {
+			f := explain(err)
+			if r.Context().Err() != nil && f.status == http.StatusInternalServerError {
+				f = explain(context.Canceled) // a write that failed because the client left
+			}
+			if out.status == 0 {
+				f.write(out, g.APIKey)
+			}
+			err = f
+		}
+		took := time.Since(start)
+		g.metrics.observe(path, out.status, took)
+		g.access(r, out, about, took, err)
+		if broken {
+			panic(http.ErrAbortHandler) // a part of the answer is out: cut it, rather than end it as if it were whole
+		}
+	}
+}
+
+func (g *Gateway) access(r *http.Request, out *recorder, about *note, took time.Duration, err error) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", clip(r.URL.Path)), slog.Int("status", out.status),
+		slog.Float64("ms", float64(took.Microseconds())/1000),
+	}
+	for _, a := range []struct{ key, value string }{{"model", about.model}, {"policy", about.policy}, {"decision", about.decision}} {
+		if a.value != "" {
+			attrs = append(attrs, slog.String(a.key, clip(a.value)))
+		}
+	}
+	if f := (*failure)(nil); errors.As(err, &f) {
+		attrs = append(attrs, slog.Int("failed", f.status), slog.String("code", f.code))
+		if f.status >= 500 {
+			level = slog.LevelWarn
+		}
+	}
+	g.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// clip keeps what clients choose from filling the log.
+func clip(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "…"
+	}
+	return s
+}
+
+// guard checks who asks and how, runs the endpoint, and turns its panic into an
+// error.
+func (g *Gateway) guard(w http.ResponseWriter, r *http.Request, method, path string, serve endpoint) (err error) {
+	defer func() {
+		switch p := recover(); {
+		case p == nil:
+		case p == any(http.ErrAbortHandler):
+			err = errBroken
+		default:
+			err = g.panicked(p)
+		}
+	}()
+	if method != "" && r.Method != method && !(method == http.MethodGet && r.Method == http.MethodHead) {
+		w.Header().Set("Allow", method)
+		return &failure{status: http.StatusMethodNotAllowed, kind: badRequest, message: fmt.Sprintf("%s wants %s", path, method)}
+	}
+	if err := g.origins.Check(r); err != nil {
+		return &failure{status: http.StatusForbidden, kind: badRequest, code: "cross_origin", message: "requests from the pages of other sites are refused"}
+	}
+	switch {
+	case g.APIKey == "" && !addressed(r.Host):
+		// A page whose name was made to point here would count as the same site.
+		return &failure{status: http.StatusForbidden, kind: badRequest, code: "unknown_host", message: fmt.Sprintf("without an API key only localhost and addresses are served, not the host %.100q", r.Host)}
+	case g.APIKey != "" && !open(path) && !g.knows(r):
+		return &failure{status: http.StatusUnauthorized, kind: badRequest, code: "invalid_api_key", message: "the API key is missing or wrong: send it as Authorization: Bearer KEY"}
+	}
+	return serve(w, r)
+}
+
+// panicked logs a panic, but not its value, which may hold a client's text.
+func (g *Gateway) panicked(p any) error {
+	what := fmt.Sprintf("%T", p)
+	if e, ok := p.(runtime.Error); ok {
+		what = e.Error()
+	}
+	g.Log.Error("panic", "panic", what, "stack", string(debug.Stack()))
+	return &failure{status: http.StatusInternalServerError, kind: "server_error", code: "internal_error", message: "an internal error; the log has more"}
+}
+
+// knows compares keys by their hashes, in a time that does not depend on them.
+func (g *Gateway) knows(r *http.Request) bool {
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	sum := sha256.Sum256([]byte(strings.TrimSpace(given)))
+	return subtle.ConstantTimeCompare(sum[:], g.keySum[:]) == 1 && ok
+}
+
+// addressed tells hosts that nobody can make point elsewhere.
+func addressed(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
+	return name == "" || net.ParseIP(name) != nil || strings.EqualFold(name, "localhost") || strings.HasSuffix(strings.ToLower(name), ".localhost")
+}
+
+// body reads a request's body.
+func body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, kind: badRequest, code: "request_too_large", message: fmt.Sprintf("the body is larger than %d MiB", maxBody>>20)}
+	if r.ContentLength > maxBody {
+		w.Header().Set("Connection", "close") // so that what the client goes on sending is not read as a request
+		return nil, tooLarge
+	}
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return nil, &failure{status: http.StatusUnsupportedMediaType, kind: badRequest, message: fmt.Sprintf("the content encoding %.20q is not understood: send the body as it is", e)}
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // a writer without deadlines, as in tests, waits
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	b := bytes.NewBuffer(make([]byte, 0, max(512, min(r.ContentLength+1, 64<<10))))
+	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return nil, tooLarge
+	case err != nil:
+		return nil, &failure{status: http.StatusRequestTimeout, kind: badRequest, message: "the body did not come in whole"}
+	}
+	return b.Bytes(), nil
+}
+
+// answerJSON writes a JSON answer with status 200.
+func answerJSON(w http.ResponseWriter, b []byte) error {
+	w.Header().Set("Content-Type", "application/json")
+	_, err := w.Write(append(b, '\n'))
+	return err
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap is for [http.ResponseController].
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// newID makes the ID of an answer, such as chatcmpl-….
+func newID(prefix string) string { return prefix + rand.Text() }
+
+func alive(w http.ResponseWriter, _ *http.Request) error {
+	return answerJSON(w, []byte(`{"status":"ok"}`))
+}
+
+// ready says whether requests are taken: not while the server ends.
+func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) error {
+	if ending(r.Context()) {
+		return errShutdown
+	}
+	return alive(w, r)
+}
+
+func (g *Gateway) listModels(w http.ResponseWriter, _ *http.Request) error {
+	list := []any{g.modelObject(g.Name)}
+	for _, name := range g.PolicyNames {
+		list = append(list, g.modelObject(g.Name+"+"+name))
+	}
+	return answerJSON(w, encode(map[string]any{"object": "list", "data": list}))
+}
+
+func (g *Gateway) oneModel(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("model")
+	base, policy, _ := strings.Cut(name, g.Name+"+")
+	if name == g.Name || base == "" && slices.Contains(g.PolicyNames, policy) {
+		return answerJSON(w, encode(g.modelObject(name)))
+	}
+	return g.unknownModel(name)
+}
+
+func (g *Gateway) modelObject(name string) map[string]any {
+	return map[string]any{"id": name, "object": "model", "created": g.started.Unix(), "owned_by": g.Model.ID().Provider}
+}
+
+func (g *Gateway) unknownModel(name string) error {
+	return &failure{
+		status: http.StatusNotFound, kind: badRequest, code: "model_not_found", param: "model",
+		message: fmt.Sprintf("the model %.200q is not served here: did you mean %q, or %q to name the policy?", name, g.Name, g.Name+"+POLICY"),
+	}
+}
