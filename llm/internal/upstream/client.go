@@ -239,7 +239,7 @@ func Temporary(status int) bool {
 		status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
 }
 
-var keyLike = regexp.MustCompile(`\b(sk|pk|rk|key|gsk|xai|hf)[-_][A-Za-z0-9_*-]{8,}|(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}`)
+var keyLike = regexp.MustCompile(`\b(sk|pk|rk|gsk|xai|hf)[-_][A-Za-z0-9_*-]{8,}|(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}`)
 
 // Redact takes keys out of a message: the client's own and what looks like one.
 func (c *Client) Redact(s string) string {
