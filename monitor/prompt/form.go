@@ -64,7 +64,10 @@ var shots = []struct{ q, a string }{
 	{"Who composed the opera Carmen?", "Georges Bizet"},
 	{"How many strings does a violin have?", "4"},
 	{"Is ice colder than steam?", "Yes"},
-	{"Anna has 4 pens and buys 3 more. How many pens does she have?", "7"},
+	{"What is 6 + 9?", "15"},
+	{"What is the opposite of early?", "late"},
+	{"Which country is Fado music from?", "Portugal"},
+	{"What is made from grapes by fermenting them?", "Wine"},
 }
 
 // answerTokens bounds a short answer.
