@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gnothi/catalog"
+	"gnothi/control"
+	"gnothi/gateway"
+	"gnothi/llm"
+	"gnothi/llm/local"
+	"gnothi/llm/openai"
+	"gnothi/monitor"
+)
+
+func serveCmd() *cobra.Command {
+	var feedback string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve an OpenAI-compatible API whose answers carry beliefs",
+		Long: `Serve the OpenAI API in front of a model: whoever changes their base URL to it
+gets the same answers as before, each with a gnothi object that says how far to
+trust it. A request chooses its policy in a gnothi object of its own or by the
+model's name, NAME+POLICY; --policy holds for those that do not. --threshold,
+--hedge and the budgets hold for each request.
+
+It listens on this machine only, unless told otherwise and given an API key.`,
+		Example: `  gnothi serve
+  gnothi serve --model openai:gpt-4.1-mini --policy direct
+  gnothi serve --model openai:llama3@http://127.0.0.1:11434/v1 --threshold 0.6
+  GNOTHI_API_KEY=… gnothi serve --listen 0.0.0.0:8317 --feedback feedback.jsonl`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, feedback, timeout) },
+	}
+	f := cmd.Flags()
+	modelFlags(f)
+	f.String("listen", settings["listen"].def, settings["listen"].help+", HOST:PORT")
+	f.String("api-key", "", settings["api-key"].help+" (better in GNOTHI_API_KEY: other users of the machine see flags)")
+	f.StringVar(&feedback, "feedback", "", "file that keeps the verdicts of POST /v1/feedback, JSON Lines")
+	f.DurationVar(&timeout, "timeout", 10*time.Minute, "longest time for a request, a stream up to its first event")
+	return cmd
+}
+
+func serve(cmd *cobra.Command, feedback string, timeout time.Duration) error {
+	c, err := loadConfig(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	o, err := c.gateway()
+	if err != nil {
+		return err
+	}
+	o.Timeout, o.Log = timeout, serverLog(cmd)
+	ctx := cmd.Context()
+	listener, err := gateway.Listen(ctx, c.String("listen"), o.APIKey)
+	if errors.Is(err, gateway.ErrOpen) {
+		return usagef("%w: set GNOTHI_API_KEY, or listen on 127.0.0.1", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // a second time after Serve
+	if feedback != "" {
+		file, err := os.OpenFile(feedback, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		o.Feedback = file
+	}
+	closeModel, err := c.openServed(ctx, cmd, &o)
+	if err != nil {
+		return err
+	}
+	defer closeModel()
+	g, err := gateway.New(o)
+	if err != nil {
+		return err
+	}
+	if err := announce(cmd, listener.Addr().String(), g); err != nil {
+		return err
+	}
+	return gateway.Serve(ctx, listener, g, o.Log)
+}
+
+// announce prints the line that says where the server is.
+func announce(cmd *cobra.Command, address string, g *gateway.Gateway) error {
+	url := "http://" + address + "/v1"
+	if wantsJSON(cmd) {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"url": url, "model": g.Name, "policy": g.Policy})
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "serving %s at %s (policy %s)\n", g.Name, url, g.Policy)
+	return err
+}
+
+// serverLog writes a line for each request to standard error.
+func serverLog(cmd *cobra.Command) *slog.Logger {
+	var w io.Writer = cmd.ErrOrStderr()
+	if quiet, _ := cmd.Flags().GetBool("quiet"); quiet {
+		return slog.New(slog.DiscardHandler)
+	}
+	if wantsJSON(cmd) {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}
+
+// gateway turns the configuration into what a gateway is made of, but for the
+// model.
+func (c *config) gateway() (o gateway.Options, err error) {
+	n, err := c.numbers()
+	if err != nil {
+		return o, err
+	}
+	o = gateway.Options{
+		Policy: c.String("policy"), Rule: n.rule, Limits: n.limits, Seed: n.seed, MaxTokens: n.maxTokens,
+		Withheld: c.String("withheld"), APIKey: c.String("api-key"),
+		Policies: func(spec string) (control.Policy, error) { return c.policy(spec, n) },
+	}
+	if _, err := o.Policies(o.Policy); err != nil {
+		return o, usage(err)
+	}
+	for _, e := range catalog.Policies() {
+		o.PolicyNames = append(o.PolicyNames, e.Name)
+	}
+	if named, ok := c.Get("policies").(map[string]any); ok {
+		o.PolicyNames = append(o.PolicyNames, slices.Sorted(maps.Keys(named))...)
+	}
+	if o.Signals, err = c.signals(); err != nil {
+		return o, err
+	}
+	o.Calibrators, err = calibrators()
+	return o, err
+}
+
+func (c *config) signals() (signals []monitor.Signal, err error) {
+	for _, name := range c.list("signals") {
+		s, err := catalog.Signal(name)
+		if err != nil {
+			return nil, usage(err)
+		}
+		signals = append(signals, s)
+	}
+	return signals, nil
+}
+
+// openServed opens the model of the configuration, with what a gateway needs of
+// it beside answers.
+func (c *config) openServed(ctx context.Context, cmd *cobra.Command, o *gateway.Options) (closeModel func() error, err error) {
+	spec := c.String("model")
+	m := catalog.ModelOptions{Pull: puller(cmd)}
+	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
+		if err := m.Alias(alias); err != nil {
+			return nil, usagef("models.%s: %w", spec, err)
+		}
+		spec = m.Spec
+	}
+	provider, name, _ := strings.Cut(spec, ":")
+	switch provider {
+	case "local":
+		return openNative(ctx, name, m, o)
+	case "openai":
+		o.Upstream = upstreamOf(ctx, name, m)
+	}
+	o.Model, closeModel, err = catalog.OpenModel(ctx, spec, m)
+	return closeModel, err
+}
+
+// openNative opens a model in this process. It is kept in hand, since the
+// endpoints below the level of text go past the contract of models.
+func openNative(ctx context.Context, name string, m catalog.ModelOptions, o *gateway.Options) (func() error, error) {
+	if name == "" {
+		return nil, usagef("model %q: want local:NAME or local:FILE", "local:")
+	}
+	file, err := m.Pull(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := local.Open(file, local.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("model local:%s: %w", name, err)
+	}
+	o.Model, o.Native = llm.Metered(opened, &llm.Price{}), native{opened.Engine(), opened.ID().Name}
+	return opened.Close, nil
+}
+
+// upstreamOf describes the server behind openai:NAME[@BASE_URL]. Its other
+// models are opened with the server's own URL, always written out: what a client
+// puts into a name must not say where the key goes.
+func upstreamOf(ctx context.Context, name string, m catalog.ModelOptions) *gateway.Upstream {
+	u := &gateway.Upstream{BaseURL: openai.DefaultBaseURL, APIKey: os.Getenv("OPENAI_API_KEY")}
+	if m.KeyEnv != "" {
+		u.APIKey = os.Getenv(m.KeyEnv)
+	}
+	if i := strings.LastIndex(name, "@http"); i >= 0 {
+		u.BaseURL = name[i+1:]
+	}
+	m.Price = nil // the price of the configured model
+	ctx = context.WithoutCancel(ctx)
+	u.Open = func(other string) (llm.Model, error) {
+		model, _, err := catalog.OpenModel(ctx, "openai:"+other+"@"+u.BaseURL, m)
+		return model, err
+	}
+	return u
+}
