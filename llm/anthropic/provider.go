@@ -101,6 +101,9 @@ func (p *Provider) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 			return deliver(e)
 		}
 	}
+	if op.N() == 0 {
+		return &llm.Result{}, nil
+	}
 	results := make([]*llm.Result, op.N())
 	var g errgroup.Group
 	g.SetLimit(p.concurrency)
@@ -300,7 +303,9 @@ func (p *Provider) readStream(resp *upstream.Response, op llm.Op, index int) (*l
 		}
 		var e event
 		if err := json.Unmarshal(raw.Data, &e); err != nil {
-			return nil, p.client.Malformed(resp.Status, "an event of the stream is not JSON: %v", err)
+			failure := p.client.Malformed(resp.Status, "an event of the stream is not JSON: %v", err)
+			failure.Temporary = c.Text == ""
+			return nil, failure
 		}
 		switch e.Type {
 		case "message_start":
