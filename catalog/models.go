@@ -108,8 +108,10 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 		m, err = anthropic.New(name, anthropic.Options{BaseURL: url, APIKey: o.key("ANTHROPIC_API_KEY")})
 	case "script":
 		m, err = script.Open(name)
+		o.Price = &llm.Price{}
 	case "replay":
 		m, err = replay.Open(name)
+		o.Price = &llm.Price{}
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("model %s: %w", spec, err)

@@ -22,7 +22,7 @@ import (
 
 // questionLine is a line of a file of questions.
 type questionLine struct {
-	ID           string            `json:"id"`
+	ID           lineID            `json:"id"`
 	Question     string            `json:"question"`
 	Answers      []string          `json:"answers"`
 	Options      map[string]string `json:"options"`
@@ -33,21 +33,17 @@ type questionLine struct {
 	Half         string            `json:"-"` // of gnothi's own questions
 }
 
-// UnmarshalJSON takes ids that are numbers, too.
-func (q *questionLine) UnmarshalJSON(raw []byte) error {
-	type plain questionLine
-	line := struct {
-		*plain
-		ID json.RawMessage `json:"id"`
-	}{plain: (*plain)(q)}
-	if err := json.Unmarshal(raw, &line); err != nil {
-		return err
+// lineID is an id that is text or a number.
+type lineID string
+
+// UnmarshalJSON keeps a number as it is written.
+func (id *lineID) UnmarshalJSON(raw []byte) error {
+	var number json.Number
+	if json.Unmarshal(raw, &number) == nil {
+		*id = lineID(number)
+		return nil
 	}
-	q.ID = strings.Trim(string(line.ID), `"`)
-	if q.ID == "null" {
-		q.ID = ""
-	}
-	return nil
+	return json.Unmarshal(raw, (*string)(id))
 }
 
 // question is what is put to the model.
@@ -57,7 +53,7 @@ func (q questionLine) question() gnothi.Question {
 
 func readQuestions(path string) ([]questionLine, error) {
 	var qs []questionLine
-	seen := map[string]int{}
+	seen := map[lineID]int{}
 	err := jsonl.Each(path, func(n int, line []byte) error {
 		var q questionLine
 		if err := jsonl.Decode(line, &q); err != nil {
@@ -67,7 +63,7 @@ func readQuestions(path string) ([]questionLine, error) {
 			return errors.New(`field "question": missing or empty`)
 		}
 		if q.ID == "" {
-			q.ID = fmt.Sprint(n)
+			q.ID = lineID(fmt.Sprint(n))
 		}
 		if at, dup := seen[q.ID]; dup {
 			return fmt.Errorf("field \"id\": %q is also the id of line %d", q.ID, at)
@@ -128,7 +124,7 @@ func askFile(cmd *cobra.Command, c *config, options []gnothi.Option, b batch) er
 	out := bufio.NewWriter(w)
 	written, err := inOrder(ctx, qs[done:], b.workers, func(ctx context.Context, q questionLine) gnothi.Belief {
 		belief, err := mind.Ask(ctx, q.question())
-		belief.ID = q.ID
+		belief.ID = string(q.ID)
 		if err != nil {
 			belief.Question, belief.Answer, belief.Probability, belief.Error = q.Question, nil, nil, err.Error()
 		}
@@ -248,7 +244,7 @@ func reopen(path string, qs []questionLine, policy string) (*os.File, int, error
 			return fail(err)
 		}
 		var old struct {
-			ID     string `json:"id"`
+			ID     lineID `json:"id"`
 			Policy string `json:"policy"`
 		}
 		if err := jsonl.Decode(bytes.TrimSpace(line), &old); err != nil {

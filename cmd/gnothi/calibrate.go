@@ -87,7 +87,7 @@ func labelled(cmd *cobra.Command, c *config, in string, own bool, limit, workers
 		return nil, usagef("%s holds more than these questions; name another --keep", keep)
 	}
 	for i := range rows {
-		if rows[i].ID != qs[i].ID {
+		if rows[i].ID != string(qs[i].ID) {
 			return nil, usagef("%s:%d: belongs to other questions; name another --keep", keep, i+1)
 		}
 	}

@@ -31,7 +31,7 @@ func builtin(half string) []questionLine {
 	var out []questionLine
 	for _, q := range questions.All() {
 		if half == "" || q.Half == half {
-			out = append(out, questionLine{ID: q.ID, Question: q.Question, Answers: q.Answers, Kind: q.Kind, Cluster: q.Cluster, Unanswerable: q.Unanswerable, Half: q.Half})
+			out = append(out, questionLine{ID: lineID(q.ID), Question: q.Question, Answers: q.Answers, Kind: q.Kind, Cluster: q.Cluster, Unanswerable: q.Unanswerable, Half: q.Half})
 		}
 	}
 	return out
@@ -65,7 +65,7 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 	defer bar.done()
 	_, err := inOrder(ctx, qs, workers, func(ctx context.Context, q questionLine) graded {
 		b, err := mind.Ask(ctx, q.question())
-		b.ID, b.Question = q.ID, q.Question
+		b.ID, b.Question = string(q.ID), q.Question
 		outcome := q.grade(b, err)
 		g := graded{Belief: b, Grade: outcome.String(), Label: outcome == text.Right, Kind: q.Kind, Cluster: q.Cluster, Half: q.Half}
 		if b.Study != nil {
