@@ -160,22 +160,11 @@ func (p *Provider) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	if op.Kind == llm.Score {
 		return p.score(ctx, op)
 	}
-	indices := make([]int, op.N())
-	for k := range indices {
-		indices[k] = op.Index(k)
-	}
+	indices := upstream.Indices(op)
 	if len(indices) == 0 {
 		return &llm.Result{}, nil
 	}
-	if op.Stream != nil {
-		var mu sync.Mutex
-		deliver := op.Stream
-		op.Stream = func(e llm.Event) error {
-			mu.Lock()
-			defer mu.Unlock()
-			return deliver(e)
-		}
-	}
+	op.Stream = upstream.OneAtATime(op.Stream)
 	// Choices that are to be the same whoever asks need a seed of their own each.
 	separate := op.Seed != 0 && p.Can(llm.Seeded)
 	if separate || p.knows().oneByOne {
@@ -193,72 +182,14 @@ func (p *Provider) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 		return slices.ContainsFunc(res.Choices, func(c llm.Choice) bool { return c.Index == i })
 	})
 	rest, err := p.each(ctx, op, missing)
-	return join(indices, []*llm.Result{res, rest}), err
+	return upstream.Join(indices, []*llm.Result{res, rest}), err
 }
 
-// each makes a call for every index, side by side. Failures leave the other
-// choices; after one that no repetition mends, no further call is begun.
+// each makes a call for every index, side by side.
 func (p *Provider) each(ctx context.Context, op llm.Op, indices []int) (*llm.Result, error) {
-	if len(indices) == 1 {
-		return p.call(ctx, op, indices)
-	}
-	results := make([]*llm.Result, len(indices))
-	var (
-		wg     sync.WaitGroup
-		mu     sync.Mutex
-		failed error
-		stop   bool
-	)
-	slots := make(chan struct{}, p.opts.Concurrency)
-	for i := range indices {
-		slots <- struct{}{}
-		mu.Lock()
-		stopped := stop
-		mu.Unlock()
-		if stopped {
-			break
-		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			res, err := p.call(ctx, op, indices[i:i+1])
-			if results[i] = res; err == nil {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			var api *llm.APIError
-			if failed == nil {
-				failed = err
-			}
-			stop = stop || !errors.As(err, &api) || !api.Temporary
-		})
-	}
-	wg.Wait()
-	return join(indices, results), failed
-}
-
-// join makes one result of those of several calls, in the order of the indices.
-func join(indices []int, results []*llm.Result) *llm.Result {
-	var all *llm.Result
-	for _, r := range results {
-		switch {
-		case r == nil:
-		case all == nil:
-			whole := *r
-			all = &whole
-		default:
-			all.Choices = append(slices.Clip(all.Choices), r.Choices...)
-			all.Usage.PromptTokens += r.Usage.PromptTokens
-			all.Usage.PromptCached += r.Usage.PromptCached
-			all.Usage.CompletionTokens += r.Usage.CompletionTokens
-		}
-	}
-	if all != nil {
-		slices.SortStableFunc(all.Choices, func(a, b llm.Choice) int {
-			return cmp.Compare(slices.Index(indices, a.Index), slices.Index(indices, b.Index))
-		})
-	}
-	return all
+	return upstream.Each(indices, p.opts.Concurrency, func(index int) (*llm.Result, error) {
+		return p.call(ctx, op, []int{index})
+	})
 }
 
 // errNoN says that the server takes no n.

@@ -215,7 +215,7 @@ func (c *Client) ErrorFrom(status int, data []byte) *llm.APIError {
 	}
 	if status < 300 { // an error that came as a success, perhaps with its status inside
 		code, err := strconv.Atoi(e.Code)
-		e.Temporary = err != nil || Temporary(code)
+		e.Temporary = err == nil && Temporary(code) || err != nil && !slices.Contains(lasting, e.Type)
 	}
 	if e.Code == "insufficient_quota" { // 429 as well, but waiting does not help
 		e.Temporary = false
@@ -223,6 +223,9 @@ func (c *Client) ErrorFrom(status int, data []byte) *llm.APIError {
 	e.Message, e.Type, e.Param, e.Code = c.Redact(e.Message), c.Redact(e.Type), c.Redact(e.Param), c.Redact(e.Code)
 	return e
 }
+
+// lasting are the types of error that another try does not mend.
+var lasting = []string{"invalid_request_error", "authentication_error", "permission_error", "billing_error", "not_found_error", "request_too_large"}
 
 // text gives a JSON string's value, or any other value as it stands.
 func text(raw json.RawMessage) string {
