@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("X-Gnothi-Decision", string(a.belief.Decision))
 	about.decision = string(a.belief.Decision)
 	a.envelope.Extra = map[string]json.RawMessage{"gnothi": a.json()}
-	return answerJSON(w, openai.EncodeResponse(a.result, a.envelope))
+	return answerJSON(w, openai.EncodeResponse(a.told(p), a.envelope))
 }
 
 // limit gives a request its time; answered lifts the limit.
@@ -71,8 +72,21 @@ func reason(ctx context.Context, err error) error {
 // answer is what the client gets.
 type answer struct {
 	belief   gnothi.Belief
-	result   *llm.Result
+	result   *llm.Result // with the log-probabilities that the belief was made from
 	envelope openai.Envelope
+}
+
+// told is the result as the client asked for it.
+func (a *answer) told(p *plan) *llm.Result {
+	if !p.strip {
+		return a.result
+	}
+	out := *a.result
+	out.Choices = slices.Clone(out.Choices)
+	for i := range out.Choices {
+		out.Choices[i].Tokens = nil
+	}
+	return &out
 }
 
 func (a *answer) json() json.RawMessage { return encode(a.belief) }
@@ -110,8 +124,6 @@ func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) er
 		whole := *a.result
 		whole.Choices = []llm.Choice{{Text: g.Withheld, Finish: "stop"}}
 		a.result = &whole
-	} else if p.strip {
-		a.result = stripped(a.result)
 	}
 	if id := gjson.GetBytes(a.result.Raw, "id").String(); id != "" {
 		a.envelope.ID = id
@@ -125,16 +137,6 @@ func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) er
 // withheld tells decisions that keep the answer from the client.
 func withheld(d control.Decision) bool {
 	return d == control.Abstain || d == control.Defer || d == control.Clarify
-}
-
-// stripped takes the log-probabilities out.
-func stripped(res *llm.Result) *llm.Result {
-	out := *res
-	out.Choices = append([]llm.Choice(nil), res.Choices...)
-	for i := range out.Choices {
-		out.Choices[i].Tokens = nil
-	}
-	return &out
 }
 
 // op is the client's own request as one operation.

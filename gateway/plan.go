@@ -131,6 +131,9 @@ func (g *Gateway) plan(body []byte) (*plan, error) {
 
 // pass prepares the direct policy: the client's own request.
 func (p *plan) pass(w wish) error {
+	if p.call.N == 1 { // an operation does not say so
+		p.request.Extra["n"] = json.RawMessage("1")
+	}
 	if p.call.Stream && p.rule.Threshold > 0 {
 		return invalid("gnothi.threshold", "a threshold on a stream needs a deliberating policy, such as auto: direct passes the answer on before its probability is known")
 	}

@@ -155,7 +155,11 @@ func (g *Gateway) deliberateEvents(ctx context.Context, out *events, p *plan) er
 	stop := out.every(silence, "still deliberating")
 	total := most(p.policy)
 	defer stop()
-	a, err := g.answer(ctx, p, nil, func(drawn int) { out.comment(progressText(drawn, total)) })
+	a, err := g.answer(ctx, p, nil, func(drawn int) {
+		if drawn > 0 { // before that, a failure can still have its status
+			out.comment(progressText(drawn, total))
+		}
+	})
 	stop()
 	if err != nil {
 		return err
@@ -170,6 +174,9 @@ func (g *Gateway) deliberateEvents(ctx context.Context, out *events, p *plan) er
 		all = append(all, *usageEvent(a.result.Usage))
 	}
 	for i, e := range all {
+		if p.strip {
+			e.Tokens = nil
+		}
 		if i == len(all)-1 {
 			a.envelope.Extra = map[string]json.RawMessage{"gnothi": a.json()}
 		}

@@ -1,0 +1,585 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	sdk "github.com/openai/openai-go/v3"
+	"github.com/tidwall/gjson"
+
+	"gnothi/gateway"
+	"gnothi/llm"
+	"gnothi/llm/llmtest"
+	"gnothi/llm/openai"
+)
+
+// upstream is an OpenAI-compatible server that remembers what it was sent.
+type upstream struct {
+	*httptest.Server
+	mu     sync.Mutex
+	bodies []string
+	heads  []http.Header
+	paths  []string
+}
+
+func newUpstream(t testing.TB, answer http.HandlerFunc) *upstream {
+	u := &upstream{}
+	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(strings.NewReader(string(b)))
+		u.mu.Lock()
+		u.bodies, u.heads, u.paths = append(u.bodies, string(b)), append(u.heads, r.Header.Clone()), append(u.paths, r.URL.Path)
+		u.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(u.Close)
+	return u
+}
+
+func (u *upstream) last() (body string, head http.Header, path string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := len(u.bodies) - 1
+	return u.bodies[n], u.heads[n], u.paths[n]
+}
+
+const upstreamKey = "sk-upstream-key-0123456789"
+
+// behind makes the options of a gateway in front of an upstream.
+func behind(t testing.TB, u *upstream) gateway.Options {
+	open := func(name string) (llm.Model, error) {
+		p, err := openai.New(name, openai.Options{BaseURL: u.URL + "/v1", APIKey: upstreamKey, HTTPClient: u.Client()})
+		if err != nil {
+			return nil, err
+		}
+		return llm.Metered(p, nil), nil
+	}
+	m, err := open("big")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gateway.Options{Model: m, Upstream: &gateway.Upstream{BaseURL: u.URL + "/v1", APIKey: upstreamKey, Open: open, Transport: u.Client().Transport}}
+}
+
+const plainAnswer = `{"id":"chatcmpl-9","object":"chat.completion","created":12345678901234567890,"model":"big-2026","system_fingerprint":"fp_1","x_unknown":{"n":9007199254740993},` +
+	`"choices":[{"index":0,"finish_reason":"tool_calls","x_choice":[1.50],"message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"hm","tool_calls":[{"id":"call_1","type":"function","function":{"name":"weather","arguments":"{\"city\":\"X\"}"}}]},"logprobs":null}],` +
+	`"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":3},"x_usage":1}}`
+
+// sends says what it is given, to streams or else.
+func sends(plain string, chunks ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-Request-Id", "req_7")
+		w.Header().Set("X-Ratelimit-Remaining-Requests", "41")
+		w.Header().Set("Set-Cookie", "a=b")
+		if !gjson.GetBytes(b, "stream").Bool() {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, plain)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, c := range chunks {
+			fmt.Fprintf(w, "data: %s\n\n", c)
+			w.(http.Flusher).Flush()
+		}
+		io.WriteString(w, "data: [DONE]\n\n")
+	}
+}
+
+// request holds everything that a gateway may lose.
+const request = `{"model":"big","messages":[` +
+	`{"role":"developer","content":"be brief"},` +
+	`{"role":"user","name":"ann","content":[{"type":"text","text":"what is this?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"low"}},{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}}]},` +
+	`{"role":"assistant","content":null,"tool_calls":[{"id":"call_0","type":"function","function":{"name":"weather","arguments":"{}"}}]},` +
+	`{"role":"tool","tool_call_id":"call_0","content":"9 degrees  \u0000 é \u2028 </s>"},` +
+	`{"role":"user","content":"and now?"}],` +
+	`"tools":[{"type":"function","function":{"name":"weather","strict":true,"parameters":{"type":"object"}}}],"tool_choice":"auto","parallel_tool_calls":false,` +
+	`"response_format":{"type":"json_object"},"seed":9007199254740993,"temperature":0,"top_p":0.5,"n":1,"stop":["END"],"logit_bias":{"50256":-100},"metadata":{"a":"b"},` +
+	`"max_completion_tokens":12,"reasoning_effort":"low","user":"u","x_unknown":{"deep":[1,2.50,{"big":12345678901234567890}]}}`
+
+// same compares JSON as values, with numbers as they are written.
+func same(t *testing.T, what, got, want string) {
+	t.Helper()
+	norm := func(s string) string {
+		var v any
+		d := json.NewDecoder(strings.NewReader(s))
+		d.UseNumber()
+		if err := d.Decode(&v); err != nil {
+			t.Fatalf("%s: %v in %s", what, err, s)
+		}
+		b, _ := json.Marshal(v)
+		return string(b)
+	}
+	if g, w := norm(got), norm(want); g != w {
+		t.Errorf("%s:\n got %s\nwant %s", what, g, w)
+	}
+}
+
+func without(t *testing.T, raw string, fields ...string) string {
+	t.Helper()
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(raw), &m); err != nil {
+		t.Fatalf("%v in %s", err, raw)
+	}
+	for _, f := range fields {
+		delete(m, f)
+	}
+	b, _ := json.Marshal(m)
+	return string(b)
+}
+
+func TestFidelity(t *testing.T) {
+	u := newUpstream(t, sends(plainAnswer))
+	url, _ := serve(t, behind(t, u))
+	status, answer, head := post(t, url+"/v1/chat/completions", request, "Authorization", "Bearer sk-client", "Cookie", "a=b")
+	if status != 200 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	sent, sentHead, _ := u.last()
+	same(t, "request", sent, without(t, request))
+	if sentHead.Get("Authorization") != "Bearer "+upstreamKey || sentHead.Get("Cookie") != "" {
+		t.Errorf("the upstream was sent %v", sentHead)
+	}
+	same(t, "answer", without(t, answer, "gnothi"), plainAnswer)
+	if head.Get("X-Request-Id") != "req_7" || head.Get("X-Ratelimit-Remaining-Requests") != "41" || head.Get("Set-Cookie") != "" {
+		t.Errorf("headers %v", head)
+	}
+	if b := belief(t, answer); b.Get("id").String() != "chatcmpl-9" || b.Get("spend.prompt_cached_tokens").Int() != 3 {
+		t.Errorf("belief %s", b)
+	}
+	// The same under another name of the upstream, unknown here.
+	post(t, url+"/v1/chat/completions", strings.Replace(request, `"model":"big"`, `"model":"org/other:free+x"`, 1))
+	if sent, _, _ := u.last(); gjson.Get(sent, "model").String() != "org/other:free+x" {
+		t.Errorf("another model reached the upstream as %s", gjson.Get(sent, "model"))
+	}
+	post(t, url+"/v1/chat/completions", `{"model":"a+b+direct","messages":[{"role":"user","content":"x"}]}`)
+	if sent, _, _ := u.last(); gjson.Get(sent, "model").String() != "a+b" {
+		t.Errorf("NAME+POLICY reached the upstream as %s", gjson.Get(sent, "model"))
+	}
+}
+
+func TestStreamFidelity(t *testing.T) {
+	chunk := func(rest string) string {
+		return `{"id":"chatcmpl-9","object":"chat.completion.chunk","created":1,"model":"big-2026","x_unknown":9007199254740993,` + rest + `}`
+	}
+	chunks := []string{
+		chunk(`"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"usage":null`),
+		chunk(`"choices":[{"index":0,"delta":{"reasoning_content":"hm"},"finish_reason":null}]`),
+		chunk(`"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"weather","arguments":""}}]},"finish_reason":null}]`),
+		chunk(`"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]},"finish_reason":null}]`),
+		chunk(`"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]`),
+		chunk(`"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}`),
+	}
+	u := newUpstream(t, sends(plainAnswer, chunks...))
+	url, _ := serve(t, behind(t, u))
+	body := strings.TrimSuffix(request, "}") + `,"stream":true,"stream_options":{"include_usage":true}}`
+	status, answer, _ := post(t, url+"/v1/chat/completions", body)
+	if status != 200 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	sent, _, _ := u.last()
+	same(t, "request", sent, body)
+	events := strings.Split(strings.TrimSuffix(answer, "\n\n"), "\n\n")
+	if len(events) != len(chunks)+1 || events[len(events)-1] != "data: [DONE]" {
+		t.Fatalf("%d events: %s", len(events), answer)
+	}
+	for i, want := range chunks {
+		got := strings.TrimPrefix(events[i], "data: ")
+		if i < len(chunks)-1 {
+			if got != want {
+				t.Errorf("event %d is %s, want %s", i, got, want)
+			}
+			continue
+		}
+		same(t, "last event", without(t, got, "gnothi"), want)
+		belief(t, got)
+	}
+}
+
+// Several choices, also in one chunk, come once each.
+func TestStreamOfSeveralChoices(t *testing.T) {
+	chunks := []string{
+		`{"id":"c","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null},{"index":1,"delta":{"content":"b"},"finish_reason":null}]}`,
+		`{"id":"c","choices":[{"index":1,"delta":{"content":"d"},"finish_reason":"stop"}]}`,
+		`{"id":"c","choices":[{"index":0,"delta":{"content":"c"},"finish_reason":"stop"}]}`,
+	}
+	u := newUpstream(t, sends(plainAnswer, chunks...))
+	url, _ := serve(t, behind(t, u))
+	params := ask("big", "x")
+	params.N = sdk.Int(2)
+	got, err := streamed(t, client(url), params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[int64]string{}
+	for _, c := range got {
+		for _, choice := range gjson.Get(c, "choices").Array() {
+			texts[choice.Get("index").Int()] += choice.Get("delta.content").String()
+		}
+	}
+	if texts[0] != "ac" || texts[1] != "bd" || len(got) != 3 || belief(t, got[2]).Get("answer").String() != "ac" {
+		t.Errorf("%v in %q", texts, got)
+	}
+}
+
+// An event is with the client before the upstream sends the next one.
+func TestEventsPassAtOnce(t *testing.T) {
+	next := make(chan struct{})
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for i := range 5 {
+			fmt.Fprintf(w, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%d\"},\"finish_reason\":null}]}\n\n", i)
+			w.(http.Flusher).Flush()
+			select {
+			case <-next:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		io.WriteString(w, "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+	})
+	url, _ := serve(t, behind(t, u))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c := client(url)
+	s := c.Chat.Completions.NewStreaming(ctx, ask("big", "x"))
+	defer s.Close()
+	for i := 0; s.Next(); i++ {
+		if i < 5 {
+			if got := s.Current().Choices[0].Delta.Content; got != fmt.Sprint(i) {
+				t.Errorf("event %d says %q", i, got)
+			}
+			next <- struct{}{}
+		}
+	}
+	if s.Err() != nil {
+		t.Error(s.Err())
+	}
+}
+
+// A tool call that a deliberating policy chooses is delivered whole.
+func TestToolCallDeliberated(t *testing.T) {
+	u := newUpstream(t, sends(plainAnswer))
+	url, _ := serve(t, behind(t, u))
+	body := strings.Replace(strings.Replace(request, `"model":"big"`, `"model":"big+self-consistency?n=1"`, 1), `"seed":9007199254740993`, `"seed":5`, 1)
+	_, answer, _ := post(t, url+"/v1/chat/completions", body)
+	if got := gjson.Get(answer, "choices.0.message.tool_calls.0.function.name").String(); got != "weather" {
+		t.Errorf("not streamed: %s", answer)
+	}
+	if gjson.Get(answer, "system_fingerprint").String() != "fp_1" || gjson.Get(answer, "choices.0.finish_reason").String() != "tool_calls" {
+		t.Errorf("not streamed: %s", answer)
+	}
+	var params sdk.ChatCompletionNewParams
+	if err := json.Unmarshal([]byte(body), &params); err != nil {
+		t.Fatal(err)
+	}
+	chunks, err := streamed(t, client(url), params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole sdk.ChatCompletionAccumulator
+	for _, c := range chunks {
+		var chunk sdk.ChatCompletionChunk
+		if err := json.Unmarshal([]byte(c), &chunk); err != nil || !whole.AddChunk(chunk) {
+			t.Fatalf("chunk %s: %v", c, err)
+		}
+	}
+	if calls := whole.Choices[0].Message.ToolCalls; len(calls) != 1 || calls[0].Function.Arguments != `{"city":"X"}` {
+		t.Errorf("streamed: %q", chunks)
+	}
+	sent, _, _ := u.last()
+	if gjson.Get(sent, "tools.#").Int() != 1 || gjson.Get(sent, "gnothi").Exists() || gjson.Get(sent, "messages.1.content.1.image_url.url").String() == "" {
+		t.Errorf("the policy sent %s", sent)
+	}
+}
+
+func TestPassedThrough(t *testing.T) {
+	const answer = `{"id":"resp_1","object":"response","output":[]}`
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		switch {
+		case gjson.GetBytes(b, "fail").Exists():
+			w.Header().Set("Retry-After", "3")
+			w.WriteHeader(int(gjson.GetBytes(b, "fail").Int()))
+			io.WriteString(w, `{"error":{"message":"wrong key `+upstreamKey+` or sk-other-key-0123456789","type":"auth","code":"bad"}}`)
+		case gjson.GetBytes(b, "page").Exists():
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, "<html>hello</html>")
+		default:
+			sends(answer, `{"a":1}`, `{"b":2}`)(w, r2(r, b))
+		}
+	})
+	url, _ := serve(t, behind(t, u))
+	for _, path := range []string{"/v1/responses", "/v1/completions"} {
+		const sent = `{"model": "anything", "input": "x", "prompt": [1,2], "big": 12345678901234567890}`
+		status, got, head := post(t, url+path, sent, "Authorization", "Bearer sk-client", "Cookie", "a=b", "Content-Type", "application/json")
+		if status != 200 || got != answer || head.Get("X-Request-Id") != "req_7" || head.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %d %s %v", path, status, got, head)
+		}
+		body, sentHead, reached := u.last()
+		if body != sent || reached != path || sentHead.Get("Authorization") != "Bearer "+upstreamKey || sentHead.Get("Cookie") != "" || sentHead.Get("X-Forwarded-For") != "" {
+			t.Errorf("%s: the upstream was sent %s %s %v", path, reached, body, sentHead)
+		}
+		if _, got, _ := post(t, url+path, `{"stream":true}`); got != "data: {\"a\":1}\n\ndata: {\"b\":2}\n\ndata: [DONE]\n\n" {
+			t.Errorf("%s: streamed %q", path, got)
+		}
+		status, got, head = post(t, url+path, `{"fail":429}`)
+		if status != 429 || head.Get("Retry-After") != "3" || gjson.Get(got, "error.code").String() != "bad" || strings.Contains(got, "sk-") {
+			t.Errorf("%s: %d %s", path, status, got)
+		}
+		for body, want := range map[string]int{`{"page":1}`: 502, `{"fail":302}`: 502, `[]`: 400, `{"gnothi":{}}`: 400} {
+			if status, got, _ := post(t, url+path, body); status != want || !gjson.Get(got, "error.message").Exists() {
+				t.Errorf("%s %s: %d %s", path, body, status, got)
+			}
+		}
+	}
+	u.Close()
+	status, got, _ := post(t, url+"/v1/responses", `{}`)
+	if status != 502 || gjson.Get(got, "error.type").String() != "upstream_error" || strings.Contains(got, "/v1") {
+		t.Errorf("nobody there: %d %s", status, got)
+	}
+}
+
+// r2 is a request whose body can be read again.
+func r2(r *http.Request, body []byte) *http.Request {
+	out := r.Clone(r.Context())
+	out.Body = io.NopCloser(strings.NewReader(string(body)))
+	return out
+}
+
+// Every fault of an upstream becomes an error that clients' libraries know, and
+// never an answer, under direct and under a policy, in one piece and streamed.
+func TestFaults(t *testing.T) {
+	for i, f := range llmtest.Faults() {
+		for _, streaming := range []bool{false, true} {
+			// A deliberating policy asks without streaming.
+			for _, policy := range []string{"direct", "self-consistency?n=1"} {
+				asked := streaming && policy == "direct"
+				if asked && !f.Stream || !asked && !f.Plain {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%v/%s", f.Name, streaming, policy), func(t *testing.T) {
+					t.Parallel()
+					fault(t, llmtest.Faults()[i], streaming, policy) // of its own: faults remember
+				})
+			}
+		}
+	}
+}
+
+func fault(t *testing.T, f llmtest.Fault, streaming bool, policy string) {
+	u := httptest.NewServer(f.Serve)
+	defer u.Close()
+	httpClient := u.Client()
+	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	p, err := openai.New("big", openai.Options{BaseURL: u.URL, APIKey: llmtest.Secret, HTTPClient: httpClient, Idle: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := gateway.Options{Model: llm.Metered(p, nil), Policies: policies, Policy: policy}
+	if f.Hangs {
+		o.Timeout = 100 * time.Millisecond
+	}
+	g, err := gateway.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(g)
+	defer s.Close()
+	c := client(s.URL)
+	content, err := "", error(nil)
+	if streaming {
+		var chunks []string
+		chunks, err = streamed(t, c, ask("big", "Where?"))
+		content = text(chunks)
+	} else {
+		var res *sdk.ChatCompletion
+		if res, err = c.Chat.Completions.New(t.Context(), ask("big", "Where?")); err == nil {
+			content = res.Choices[0].Message.Content
+		}
+	}
+	if f.Fine {
+		if err != nil || content != "Paris" {
+			t.Errorf("%q, %v", content, err)
+		}
+		return
+	}
+	if err == nil {
+		t.Fatalf("sold as the answer %q", content)
+	}
+	if strings.Contains(err.Error(), llmtest.Secret) {
+		t.Errorf("the key shows: %v", err)
+	}
+	if content != "" {
+		return // the stream had begun: the error came as an event
+	}
+	e := apiError(t, err)
+	want := f.Status
+	switch {
+	case f.Hangs:
+		want = http.StatusGatewayTimeout
+	case f.Status < 400:
+		want = http.StatusBadGateway
+	}
+	if e.StatusCode != want || e.Message == "" || e.Type == "" {
+		t.Errorf("status %d, want %d: %v", e.StatusCode, want, err)
+	}
+	if !f.Hangs && !strings.Contains(e.Message, f.Message) {
+		t.Errorf("message %q, want %q", e.Message, f.Message)
+	}
+	if after := e.Response.Header.Get("Retry-After"); (after != "") != (f.RetryAfter > 0) {
+		t.Errorf("Retry-After %q, want %v", after, f.RetryAfter)
+	}
+}
+
+// A client that leaves a stream ends the upstream's, while others go on.
+func TestClientLeavesUpstream(t *testing.T) {
+	var ended atomic.Int64
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		if gjson.GetBytes(b, "stream").Bool() {
+			io.WriteString(w, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n")
+			w.(http.Flusher).Flush()
+		}
+		<-r.Context().Done()
+		ended.Add(1)
+	})
+	url, _ := serve(t, behind(t, u))
+	const clients = 16
+	var wg sync.WaitGroup
+	for i := range clients {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			stream := []string{"true", "false"}[i%2]
+			model := []string{"big", "big+auto"}[i/2%2]
+			body := `{"model":"` + model + `","stream":` + stream + `,"messages":[{"role":"user","content":"x"}]}`
+			req, _ := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions", strings.NewReader(body))
+			if resp, err := http.DefaultClient.Do(req); err == nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
+	for deadline := time.Now().Add(5 * time.Second); ended.Load() < clients; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d upstream calls ended", ended.Load(), clients)
+		}
+	}
+}
+
+func TestConcurrentRequests(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		q := gjson.GetBytes(b, "messages.0.content").String()
+		sends(`{"id":"`+q+`","choices":[{"index":0,"message":{"role":"assistant","content":"`+q+`"},"finish_reason":"stop"}]}`,
+			`{"id":"`+q+`","choices":[{"index":0,"delta":{"content":"`+q+`"},"finish_reason":null}]}`,
+			`{"id":"`+q+`","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`)(w, r2(r, b))
+	})
+	url, _ := serve(t, behind(t, u))
+	c := client(url)
+	var wg sync.WaitGroup
+	for i := range 48 {
+		wg.Go(func() {
+			q := fmt.Sprintf("question %d", i)
+			model := []string{"big", "big+self-consistency?n=3", "other"}[i%3]
+			if i%2 == 0 {
+				chunks, err := streamed(t, c, ask(model, q))
+				if err != nil || text(chunks) != q {
+					t.Errorf("%s: %q, %v", q, chunks, err)
+				}
+				return
+			}
+			res, err := c.Chat.Completions.New(t.Context(), ask(model, q))
+			if err != nil || res.Choices[0].Message.Content != q || belief(t, res.RawJSON()).Get("question").String() != q {
+				t.Errorf("%s: %+v, %v", q, res, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func FuzzChat(f *testing.F) {
+	f.Add(request)
+	f.Add(`{"model":"small+auto","stream":true,"gnothi":{"threshold":0.5,"budget":{"calls":2,"usd":0.1}},"messages":[{"role":"user","content":"x"}]}`)
+	f.Add(`{"model":"small","n":3,"logprobs":true,"top_logprobs":2,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":[{"type":"text","text":"x"}]}]}`)
+	f.Add(`{"model":"small","gnothi":{"observe":true,"hedge":1},"messages":[{"role":"tool","content":null}],"seed":-1}`)
+	g := small(f)
+	f.Fuzz(func(t *testing.T, body string) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
+		r.Host = "127.0.0.1"
+		g.ServeHTTP(w, r)
+		switch answer := w.Body.String(); {
+		case w.Code == 200 && strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream"):
+			if !strings.HasSuffix(answer, "data: [DONE]\n\n") && !strings.Contains(answer, `data: {"error":`) {
+				t.Errorf("the stream has no end: %q", answer)
+			}
+		case w.Code == 200:
+			if !gjson.Valid(answer) || !gjson.Get(answer, "gnothi.schema").Exists() {
+				t.Errorf("%q", answer)
+			}
+		case w.Code >= 500:
+			t.Errorf("%d %s", w.Code, answer)
+		default:
+			if !gjson.Get(answer, "error.message").Exists() {
+				t.Errorf("%d %q", w.Code, answer)
+			}
+		}
+	})
+}
+
+func BenchmarkDirect(b *testing.B) {
+	const answer = `{"id":"c1","object":"chat.completion","created":1,"model":"big","choices":[{"index":0,"message":{"role":"assistant","content":"Paris"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}`
+	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, answer)
+	}))
+	defer u.Close()
+	p, err := openai.New("big", openai.Options{BaseURL: u.URL + "/v1"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := gateway.New(gateway.Options{Model: llm.Metered(p, nil)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := httptest.NewServer(g)
+	defer s.Close()
+	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	defer c.CloseIdleConnections()
+	run := func(b *testing.B, url string) time.Duration {
+		b.ReportAllocs()
+		start := time.Now()
+		for b.Loop() {
+			resp, err := c.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"big","messages":[{"role":"user","content":"What is the capital of France?"}]}`))
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != 200 {
+				b.Fatal(resp.Status)
+			}
+		}
+		return time.Since(start) / time.Duration(b.N)
+	}
+	var upstream, through time.Duration
+	b.Run("upstream", func(b *testing.B) { upstream = run(b, u.URL) })
+	b.Run("gateway", func(b *testing.B) {
+		through = run(b, s.URL)
+		b.ReportMetric(float64(through-upstream), "added-ns/op")
+	})
+}
