@@ -10,6 +10,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gnothi/tools
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 10s
 BENCH ?= .
+DATA ?= ../shared/data
 PACKAGES ?= ./...
 
 .PHONY: help
@@ -62,9 +63,12 @@ verify: noasm fuzz calibrators ## The heavier checks: Go twins, fuzzing, and com
 	git diff --exit-code -- '*.json'
 
 .PHONY: calibrators
-calibrators: ## Fit the built-in calibrators again
-	$(GO) run ./cmd/gnothi calibrate --builtin
+calibrators: ## Fit the built-in calibrators again (asks 3,600 questions, about 15 minutes) and print their figures
+	mkdir -p dist
+	rm -f monitor/calibrate/data/local-*.json dist/auto.jsonl
+	$(GO) run ./cmd/gnothi calibrate --builtin --keep dist/auto.jsonl --save-to monitor/calibrate/data --priors $(DATA)
 
 .PHONY: recordings
-recordings: ## Sample the default model again for the comparisons of policies (long)
-	$(GO) run ./cmd/gnothi eval record
+recordings: ## Compare auto with 40 samples on 1,000 questions of the half kept apart (about 20 minutes)
+	mkdir -p dist
+	$(GO) run ./cmd/gnothi compare --policy "self-consistency?n=40" --policy auto --builtin --limit 1000 --keep dist/recordings.jsonl

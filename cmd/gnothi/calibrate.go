@@ -20,7 +20,7 @@ import (
 )
 
 func calibrateCmd() *cobra.Command {
-	var in, keep, dir string
+	var in, keep, dir, priors string
 	var own bool
 	var workers, limit int
 	cmd := &cobra.Command{
@@ -52,7 +52,10 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 			if err != nil {
 				return err
 			}
-			return fitAndReport(cmd, c, rows, dir, own)
+			if err := fitAndReport(cmd, rows, dir, own); err != nil || priors == "" {
+				return err
+			}
+			return fitPriors(priors, dir, rows)
 		},
 	}
 	modelFlags(cmd.Flags())
@@ -61,6 +64,7 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 	f.BoolVar(&own, "builtin", false, "gnothi's own questions: fit on one half, figures on the other")
 	f.StringVar(&keep, "keep", "", "file for the labelled beliefs; what it holds already is not asked again")
 	f.StringVar(&dir, "save-to", "", "folder for the calibrator (default: the user's configuration)")
+	f.StringVar(&priors, "priors", "", "also pool priors for models without a calibrator, from recordings of other models in this folder")
 	f.IntVar(&workers, "concurrency", 4, "questions at a time")
 	f.IntVar(&limit, "limit", 0, "at most so many questions, evenly chosen")
 	return cmd
@@ -192,7 +196,7 @@ type report struct {
 	Figures stats.Summary  `json:"figures"`
 }
 
-func fitAndReport(cmd *cobra.Command, c *config, rows []graded, dir string, own bool) error {
+func fitAndReport(cmd *cobra.Command, rows []graded, dir string, own bool) error {
 	r := report{Grades: map[string]int{}, How: "the same questions, cross-fitted"}
 	var fit, apart []graded
 	for _, g := range rows {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -12,7 +14,7 @@ import (
 )
 
 func compareCmd() *cobra.Command {
-	var in string
+	var in, keep string
 	var policies []string
 	var own bool
 	var workers, limit int
@@ -37,13 +39,14 @@ worse than the first by less than a margin.`,
 			if err != nil {
 				return err
 			}
-			return compare(cmd, policies, qs, workers, margin)
+			return compare(cmd, policies, qs, workers, margin, keep)
 		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&policies, "policy", nil, "a policy; give two")
 	modelFlags(f)
 	f.StringVar(&in, "in", "", "questions with answers, JSON Lines")
+	f.StringVar(&keep, "keep", "", "file for every graded answer with its samples, JSON Lines")
 	f.BoolVar(&own, "builtin", false, "gnothi's own questions, the half kept apart")
 	f.IntVar(&workers, "concurrency", 4, "questions at a time")
 	f.IntVar(&limit, "limit", 0, "at most so many questions, evenly chosen")
@@ -77,7 +80,7 @@ type comparison struct {
 	TokenRatio float64              `json:"token_ratio"`
 }
 
-func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers int, margin float64) error {
+func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers int, margin float64, keep string) error {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -96,6 +99,16 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers i
 		return err
 	}
 	defer closeModel()
+	record := func(graded) error { return nil }
+	if keep != "" {
+		f, err := os.Create(keep)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		enc := json.NewEncoder(f)
+		record = func(g graded) error { return enc.Encode(recorded{g.ID, g.Policy, g.Grade, explained(g.Belief)}) }
+	}
 	out := comparison{N: len(qs)}
 	for i, a := range []*arm{&out.A, &out.B} {
 		policy, err := c.policy(policies[i], n)
@@ -109,7 +122,7 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers i
 		a.Policy, a.Grades = policies[i], map[string]int{}
 		err = gradeAll(ctx, cmd, mind, qs, workers, policies[i], func(g graded) error {
 			a.add(g)
-			return nil
+			return record(g)
 		})
 		if err != nil {
 			return err
@@ -125,6 +138,14 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers i
 		return encode(cmd, out)
 	}
 	return out.print(cmd)
+}
+
+// recorded is a graded answer with everything that was said.
+type recorded struct {
+	ID     string      `json:"id"`
+	Policy string      `json:"policy"`
+	Grade  string      `json:"grade"`
+	Inside explanation `json:"inside"`
 }
 
 func (a *arm) add(g graded) {
