@@ -84,6 +84,29 @@ func TestSymbolsCarryTheirSlug(t *testing.T) {
 	}
 }
 
+// What the catalogue calls a policy or signal is one, and no name belongs to two papers unless they share its code.
+func TestNamesAreInTheLists(t *testing.T) {
+	known := map[string]bool{}
+	for _, e := range catalog.Policies() {
+		known[e.Name] = true
+	}
+	for _, s := range catalog.Signals() {
+		known[s.Name()] = true
+	}
+	symbol := map[string]string{}
+	for _, p := range catalog.Papers() {
+		for _, name := range p.Names {
+			if !known[name] {
+				t.Errorf("%s: no policy or signal is called %q", p.Slug, name)
+			}
+			if s, taken := symbol[name]; taken && s != p.Symbol {
+				t.Errorf("%s: name %q belongs to %s already", p.Slug, name, s)
+			}
+			symbol[name] = p.Symbol
+		}
+	}
+}
+
 // declaringFile returns the parsed non-test file of dir that declares name at top level.
 func declaringFile(t *testing.T, dir, name string) *ast.File {
 	t.Helper()
