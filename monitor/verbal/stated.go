@@ -10,7 +10,8 @@ import (
 
 // Stated is verbal/stated: the confidence that the model puts into words when
 // asked for a number from 0 to 100 (Lin et al. 2022; Xiong et al. 2024). A reply
-// without one is unparsed: an error, never a score.
+// without one is unparsed: an error, never a score. It is what
+// thinking-out-loud-lrm-calibration and confidence-competence-gap measure.
 func Stated() monitor.Signal {
 	return monitor.Each("verbal/stated", func(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (monitor.Reading, error) {
 		p, err := monitor.Get(ctx, t, Confidence{c})
