@@ -21,7 +21,7 @@ type Example struct {
 // coefficients of about 1, which matters for few answers only.
 const penalty = 1
 
-// folds of cross-fitting.
+// folds of cross-fitting, or one for each cluster if there are fewer.
 const folds = 10
 
 // MinExamples is the fewest labelled answers that a calibrator is fitted on.
@@ -64,7 +64,7 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 	c.Fit = fit
 	held, err := crossFit(x, y, groups, seed)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%d answers, %.0f %% of them right: %w", len(y), 100*c.BaseRate, err)
 	}
 	base, err := stats.BaseRates(y, nil)
 	if err != nil {
@@ -78,7 +78,8 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 }
 
 func crossFit(x [][]float64, y []float64, groups []int, seed uint64) ([]float64, error) {
-	fold, err := stats.Folds(rand.New(rand.NewPCG(seed, 0)), len(y), folds, groups)
+	clusters := slices.Max(groups) + 1
+	fold, err := stats.Folds(rand.New(rand.NewPCG(seed, 0)), len(y), min(folds, clusters), groups)
 	if err != nil {
 		return nil, err
 	}
