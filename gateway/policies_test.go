@@ -12,7 +12,7 @@ import (
 func policies(spec string) (control.Policy, error) {
 	var n int
 	switch _, err := fmt.Sscanf(spec, "self-consistency?n=%d", &n); {
-	case err == nil:
+	case err == nil && n > 0 && n <= 100:
 		return control.Vote{Sampler: control.Independent{Sampling: monitor.DefaultSampling}, Stop: control.Fixed(n)}, nil
 	case spec == "auto":
 		return control.Auto(), nil

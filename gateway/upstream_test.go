@@ -379,9 +379,12 @@ func TestFaults(t *testing.T) {
 func fault(t *testing.T, f llmtest.Fault, streaming bool, policy string) {
 	u := httptest.NewServer(f.Serve)
 	defer u.Close()
-	httpClient := u.Client()
+	httpClient, idle := u.Client(), time.Minute
+	if f.Hangs {
+		idle = 300 * time.Millisecond
+	}
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	p, err := openai.New("big", openai.Options{BaseURL: u.URL, APIKey: llmtest.Secret, HTTPClient: httpClient, Idle: 500 * time.Millisecond})
+	p, err := openai.New("big", openai.Options{BaseURL: u.URL, APIKey: llmtest.Secret, HTTPClient: httpClient, Idle: idle})
 	if err != nil {
 		t.Fatal(err)
 	}
