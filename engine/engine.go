@@ -24,7 +24,7 @@ type Options struct {
 	// Threads is the number of threads that compute; 0 means GOMAXPROCS.
 	Threads int
 	// Sequences bounds how many sequences are generated at the same time, and so the memory for
-	// their keys and values; others wait their turn. 0 means 16, the most is 64.
+	// their keys and values; others wait their turn. 0 means 16, the most is 40.
 	Sequences int
 	// Context bounds the length of a text in tokens, below the model's own limit; 0 means that limit.
 	Context int
@@ -101,8 +101,9 @@ func Open(path string, opts Options) (*Engine, error) {
 }
 
 func start(f *gguf.File, opts Options) (*Engine, error) {
-	if opts.Sequences < 0 || opts.Sequences > model.MaxRows || opts.Context < 0 {
-		return nil, fmt.Errorf("options: Sequences %d must lie within 0 and %d, Context %d must not be negative", opts.Sequences, model.MaxRows, opts.Context)
+	const most = model.MaxRows - promptShare // so that prompts always have room in a step
+	if opts.Sequences < 0 || opts.Sequences > most || opts.Context < 0 {
+		return nil, fmt.Errorf("options: Sequences %d must lie within 0 and %d, Context %d must not be negative", opts.Sequences, most, opts.Context)
 	}
 	e := &Engine{file: f, pool: pool.New(opts.Threads)}
 	// The vocabulary's tables take as long to build as the weights to check: do both at once.

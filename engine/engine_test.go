@@ -423,7 +423,7 @@ func TestArguments(t *testing.T) {
 		"foreign":         second(e.Score(bg, foreign, ids, 0)),
 		"layer":           second(e.Hidden(bg, nil, ids, engine.Site{Layer: 2})),
 		"no token":        second(e.Hidden(bg, p, nil, engine.Site{})),
-		"options":         second(engine.Open(e.Info().Path, engine.Options{Sequences: 65})),
+		"options":         second(engine.Open(e.Info().Path, engine.Options{Sequences: 41})),
 		"no file":         second(engine.Open(e.Info().Path+"x", engine.Options{})),
 	} {
 		if err == nil {

@@ -64,14 +64,7 @@ func (s *sampler) draw(logits, weights []float32) int32 {
 	if s.TopK > 0 || s.TopP > 0 && s.TopP < 1 || s.MinP > 0 {
 		return s.pick(s.filter(logits, weights, max, scale))
 	}
-	var sums []float64
-	total := 0.0
-	for lo := 0; lo < len(logits); lo += sampleRun {
-		hi := min(lo+sampleRun, len(logits))
-		sum := float64(kernel.ExpSum(weights[lo:hi], logits[lo:hi], max, scale))
-		sums = append(sums, sum)
-		total += sum
-	}
+	sums, total := weigh(weights, logits, max, scale)
 	u, run := s.rng.Float64()*total, 0
 	for run+1 < len(sums) && u >= sums[run] {
 		u -= sums[run]
@@ -90,6 +83,17 @@ func (s *sampler) draw(logits, weights []float32) int32 {
 	return int32(last)
 }
 
+// weigh fills weights with exp((logit−max)·scale) and returns the sums of its runs and their total.
+func weigh(weights, logits []float32, max, scale float32) (sums []float64, total float64) {
+	sums = make([]float64, 0, len(logits)/sampleRun+1)
+	for lo := 0; lo < len(logits); lo += sampleRun {
+		hi := min(lo+sampleRun, len(logits))
+		sum := float64(kernel.ExpSum(weights[lo:hi], logits[lo:hi], max, scale))
+		sums, total = append(sums, sum), total+sum
+	}
+	return sums, total
+}
+
 // filter returns the tokens left over with their weights, that of the most probable one being 1.
 func (s *sampler) filter(logits, weights []float32, max, scale float32) []scored {
 	var left []scored
@@ -99,11 +103,7 @@ func (s *sampler) filter(logits, weights []float32, max, scale float32) []scored
 			left[i].x = float32(math.Exp(float64((left[i].x - max) * scale)))
 		}
 	} else {
-		total := 0.0
-		for lo := 0; lo < len(logits); lo += sampleRun {
-			hi := min(lo+sampleRun, len(logits))
-			total += float64(kernel.ExpSum(weights[lo:hi], logits[lo:hi], max, scale))
-		}
+		_, total := weigh(weights, logits, max, scale)
 		// The most probable token has weight 1. Sorting everything is dear, so lower the bar until
 		// enough lies above it: a share of TopP, or all down to MinP.
 		need := total

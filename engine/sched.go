@@ -271,9 +271,9 @@ func (s *scheduler) gather() {
 		}
 		return err != nil
 	})
-	budget := model.MaxRows - len(s.rows)
+	budget := model.MaxRows
 	if len(s.rows) > 0 {
-		budget = min(budget, promptShare)
+		budget = promptShare
 	}
 	s.turn++
 	for n, left := 0, len(s.feeds); left > 0; n, left = n+1, left-1 {

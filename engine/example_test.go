@@ -1,0 +1,95 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+
+	"gnothi/engine"
+	"gnothi/engine/enginetest"
+	"gnothi/engine/token"
+)
+
+// exampleModel writes a tiny random model; a real one is opened in the same way.
+func exampleModel() (path string, remove func()) {
+	dir, err := os.MkdirTemp("", "engine")
+	if err != nil {
+		log.Fatal(err)
+	}
+	path = filepath.Join(dir, "tiny.gguf")
+	f, err := os.Create(path)
+	if err == nil {
+		err = enginetest.Tiny{Seed: 1}.Write(f)
+		f.Close()
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	return path, func() { os.RemoveAll(dir) }
+}
+
+// Three samples share one prompt; each step says how sure the model was.
+func ExampleEngine_Generate() {
+	path, remove := exampleModel()
+	defer remove()
+	e, err := engine.Open(path, engine.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+
+	ctx := context.Background()
+	prompt, err := e.Prefill(ctx, nil, e.Tokenizer().Encode("To be, or not", token.Options{}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	samplings := make([]engine.Sampling, 3)
+	for i := range samplings {
+		samplings[i] = engine.Sampling{Seed: uint64(i), Temperature: 0.7, MaxTokens: 5, Stop: []int32{e.Tokenizer().EOS()}}
+	}
+	tokens := make([]int, 3)
+	surprise := 0.0
+	err = e.Generate(ctx, prompt, samplings, func(seq int, s engine.Step) bool {
+		tokens[seq]++
+		surprise -= s.LogProb
+		return true // go on until Sampling ends it
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(tokens, surprise > 0)
+	// Output: [5 5 5] true
+}
+
+// Two answers to the same question are weighed by the probability that the model gives them.
+func ExampleEngine_Score() {
+	path, remove := exampleModel()
+	defer remove()
+	e, err := engine.Open(path, engine.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+
+	ctx, tok := context.Background(), e.Tokenizer()
+	question, err := e.Prefill(ctx, nil, tok.Encode("Is water wet?", token.Options{}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, answer := range []string{" yes", " no"} {
+		scored, err := e.Score(ctx, question, tok.Encode(answer, token.Options{}), 0)
+		if err != nil {
+			log.Fatal(err)
+		}
+		sum := 0.0
+		for _, s := range scored {
+			sum += s.LogProb
+		}
+		fmt.Printf("%d tokens, log-probability below zero: %v\n", len(scored), sum < 0)
+	}
+	// Output:
+	// 4 tokens, log-probability below zero: true
+	// 3 tokens, log-probability below zero: true
+}
