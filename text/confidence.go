@@ -61,7 +61,7 @@ type Confidence struct {
 var ErrNoConfidence = errors.New("no confidence stated")
 
 var (
-	confidenceLine = regexp.MustCompile(`(?m)^[ \t*_#>"'•-]*(?:(?:so|and|my|the|your|overall|final|stated|estimated) )*(?:confidence|probability|certainty|likelihood|score|rating|konfidenz|sicherheit|wahrscheinlichkeit|confiance|confianza|confidenza|fiducia|confiança|zekerheid|guess probability|p)` +
+	confidenceLine = regexp.MustCompile(`^[ \t*_#>"'•-]*(?:(?:so|and|my|the|your|overall|final|stated|estimated) )*(?:confidence|probability|certainty|likelihood|score|rating|konfidenz|sicherheit|wahrscheinlichkeit|confiance|confianza|confidenza|fiducia|confiança|zekerheid|guess probability|p)` +
 		`(?: (?:level|score|rating|in my answer|in the answer|of being correct|that it is correct|estimate|is))*[*_ \t]*(?:[(\[][^)\]\n]*[)\]])?[*_ \t]*(?:[:：=]| is )[ \t*_]*`)
 	reason = regexp.MustCompile(`[,;.(]? (?:because|since|given that|as the|due to|based on)\b`)
 )
@@ -94,8 +94,7 @@ func ParseConfidence(reply string, scale Scale) (Confidence, error) {
 
 // confidenceRegion returns the part of a reply in which the value stands.
 func confidenceRegion(src, low string, scale Scale) (p Span, labelled bool) {
-	if all := confidenceLine.FindAllStringIndex(low, -1); len(all) > 0 {
-		start := all[len(all)-1][1]
+	if start := labelEnd(low); start > 0 {
 		p = lineSpan(low, start)
 		if isBlank(strings.Trim(p.In(low), "*_ ")) { // the value is on the next line
 			p = lineSpan(low, spaces(low, p.End))
@@ -112,11 +111,26 @@ func confidenceRegion(src, low string, scale Scale) (p Span, labelled bool) {
 		start := lineStart(low, end)
 		line := Span{start, end}
 		end = start - 1
-		if s := line.In(low); hasValue(s, scale) && labelLen(s, answerLine) == 0 && !strings.Contains(s, "answer is") {
+		if s := line.In(low); s != "" && hasValue(s, scale) && labelLen(s, answerLine) == 0 && !strings.Contains(s, "answer is") {
 			return beforeReason(low, line), false
 		}
 	}
 	return Span{}, false
+}
+
+// labelEnd returns where the last label of a confidence ends, 0 if there is none.
+func labelEnd(low string) int {
+	for end := len(low); end > 0; {
+		start := lineStart(low, end)
+		head := low[start:min(end, start+labelReach)]
+		if strings.ContainsAny(head, ":=：") || strings.Contains(head, " is ") {
+			if m := confidenceLine.FindStringIndex(head); m != nil {
+				return start + m[1]
+			}
+		}
+		end = start - 1
+	}
+	return 0
 }
 
 func lineSpan(s string, i int) Span {

@@ -50,10 +50,12 @@ func each(s string, f func(string)) {
 		words++
 	}
 	if runes := utf8.RuneCountInString(s); runes > 24*max(words, 1) {
-		for i, r := range s {
+		for len(s) > 0 {
+			r, w := utf8.DecodeRuneInString(s)
 			if !unicode.IsSpace(r) {
-				f(s[i : i+max(1, utf8.RuneLen(r))])
+				f(s[:w])
 			}
+			s = s[w:]
 		}
 		return
 	}

@@ -244,10 +244,10 @@ func (r *reader) declared() (Answer, bool) {
 	if r.task.Kind == Letter {
 		n-- // "A: Paris" is an option there
 	}
-	var places []Span
+	var places []place
 	for line := r.lineFrom(r.body.Start); ; line = r.lineFrom(line.End + 1) {
 		if w := labelLen(line.In(r.low), labels[:n]...); w > 0 {
-			places = append(places, r.contentAt(line.Start+w))
+			places = append(places, place{at: line.Start + w, read: r.contentAt})
 		}
 		if line.End == r.body.End {
 			break
@@ -276,15 +276,40 @@ func (r *reader) lineFrom(i int) Span {
 	return Span{i, r.body.End}
 }
 
+// place is where an answer was announced; read finds its content. Most places
+// are never read, so that work is put off.
+type place struct {
+	at   int
+	read func(at int) Span
+}
+
+// Bounds on untrusted text: how many places are read, and how far into each.
+const (
+	maxPlaces  = 16
+	placeReach = 2000
+)
+
 // last reads the places from the one furthest down upwards.
-func (r *reader) last(places []Span, rule Rule) (Answer, bool) {
-	slices.SortFunc(places, func(a, b Span) int { return b.Start - a.Start })
-	for _, p := range places {
-		if a, ok := r.content(p, rule); ok {
+func (r *reader) last(places []place, rule Rule) (Answer, bool) {
+	slices.SortFunc(places, func(a, b place) int { return b.at - a.at })
+	for _, p := range places[:min(len(places), maxPlaces)] {
+		span := p.read(p.at)
+		if span.Len() > placeReach {
+			span.End = runeStart(r.src, span.Start+placeReach)
+		}
+		if a, ok := r.content(span, rule); ok {
 			return a, true
 		}
 	}
 	return Answer{}, false
+}
+
+// runeStart returns the last start of a rune at or before i.
+func runeStart(s string, i int) int {
+	for i > 0 && i < len(s) && !utf8.RuneStart(s[i]) {
+		i--
+	}
+	return i
 }
 
 // content reads the content of a place that was said to hold the answer.
@@ -319,7 +344,8 @@ func (r *reader) value(p Span, rule Rule) (Answer, bool) {
 
 // boxed reads the last \boxed{…}.
 func (r *reader) boxed() (Answer, bool) {
-	for end := r.body.End; ; {
+	end := r.body.End
+	for range maxPlaces {
 		i := strings.LastIndex(r.src[r.body.Start:end], `boxed`)
 		if i < 0 {
 			return Answer{}, false
@@ -333,6 +359,7 @@ func (r *reader) boxed() (Answer, bool) {
 			return a, true
 		}
 	}
+	return Answer{}, false
 }
 
 // maxBox bounds the content of a box, in bytes.
@@ -362,7 +389,7 @@ func closingBrace(s string, i, end int) int {
 // phrase reads what follows the last "the answer is", or what stands before
 // "is the correct answer".
 func (r *reader) phrase() (Answer, bool) {
-	var places []Span
+	var places []place
 	for _, noun := range [...]string{"answer", "option", "choice", "result", "antwort", "réponse", "respuesta", "risposta", "resposta", "antwoord"} {
 		for i := r.body.Start; ; {
 			n := strings.Index(r.low[i:r.body.End], noun)
@@ -375,9 +402,9 @@ func (r *reader) phrase() (Answer, bool) {
 				continue
 			}
 			if at, ok := r.linked(i); ok {
-				places = append(places, r.sentenceFrom(at))
-			} else if p, ok := r.before(start); ok {
-				places = append(places, p)
+				places = append(places, place{at, r.sentenceFrom})
+			} else if end, ok := r.before(start); ok {
+				places = append(places, place{end, r.sentenceTo})
 			}
 		}
 	}
@@ -420,10 +447,10 @@ func (r *reader) linked(i int) (at int, ok bool) {
 	return i + len(clause) - len(rest), true
 }
 
-// before returns what stands before "is the correct answer", whose noun starts
-// at i.
-func (r *reader) before(i int) (Span, bool) {
-	end := i
+// before returns the end of what stands before "is the correct answer", whose
+// noun starts at i.
+func (r *reader) before(i int) (end int, ok bool) {
+	end = i
 	for again := true; again; {
 		again = false
 		for _, w := range [...]string{"the ", "my ", "correct ", "right ", "final ", "best "} {
@@ -434,58 +461,44 @@ func (r *reader) before(i int) (Span, bool) {
 		}
 	}
 	for _, verb := range [...]string{" is ", " are ", " was ", " would be "} {
-		if !strings.HasSuffix(r.low[r.body.Start:end], verb) {
-			continue
+		if s, found := strings.CutSuffix(r.low[r.body.Start:end], verb); found {
+			switch lastWord(s) {
+			case "here", "this", "that", "it", "what", "which", "below", "following":
+				return 0, false
+			}
+			return end - len(verb), true
 		}
-		end -= len(verb)
-		p := Span{r.sentenceStart(end), end}
-		switch strings.TrimSpace(p.In(r.low)) {
-		case "", "here", "this", "that", "it", "what", "which", "below", "following":
-			return Span{}, false
-		}
-		return p, true
 	}
-	return Span{}, false
+	return 0, false
 }
 
 // sentenceFrom returns the rest of the sentence at i, within its line.
 func (r *reader) sentenceFrom(i int) Span {
 	line := r.lineFrom(i)
-	if first := firstSentence(line.In(r.src)); first < line.Len() {
-		line.End = i + first
-	}
+	line.End = i + firstSentence(r.src[i:runeStart(r.src, min(line.End, i+placeReach))])
 	return line
 }
 
-// sentenceStart returns where the sentence that ends at end begins.
-func (r *reader) sentenceStart(end int) int {
-	start := max(lineStart(r.src, end), r.body.Start, end-400)
-	for start < end && !utf8.RuneStart(r.src[start]) {
-		start++
-	}
+// sentenceTo returns the beginning of the sentence that is cut off at end.
+func (r *reader) sentenceTo(end int) Span {
+	start := max(r.body.Start, runeStart(r.src, max(0, end-400)))
+	start += lineStart(r.src[start:end], end-start)
 	if spans := Sentences(r.src[start:end]); len(spans) > 0 {
 		start += spans[len(spans)-1].Start
 	}
-	return start
+	return Span{start, end}
 }
 
-// firstSentence returns the length of the first sentence that is not blank.
+// firstSentence returns the length of the first sentence of s.
 func firstSentence(s string) int {
-	// Sentences is linear; a short window decides nearly always.
-	for _, window := range [...]int{400, len(s)} {
-		if window < len(s) {
-			for window > 0 && !utf8.RuneStart(s[window]) {
-				window--
-			}
-		} else {
-			window = len(s)
-		}
-		if spans := Sentences(s[:window]); len(spans) > 1 || window == len(s) {
-			if len(spans) == 0 {
-				return len(s)
-			}
+	// A short window nearly always decides, and Sentences is linear.
+	if window := runeStart(s, 400); window < len(s) {
+		if spans := Sentences(s[:window]); len(spans) > 1 {
 			return spans[0].End
 		}
+	}
+	if spans := Sentences(s); len(spans) > 0 {
+		return spans[0].End
 	}
 	return len(s)
 }
@@ -643,12 +656,12 @@ func (r *reader) copied(s string) bool {
 // copiedLine reports whether the line of s around i was copied from the
 // question, and where it ends.
 func (r *reader) copiedLine(s string, i int) (end int, copied bool) {
-	from := max(0, i-1000)
-	from += lineStart(s[from:i], i-from)
-	end = min(len(s), i+1000)
-	if nl := strings.IndexByte(s[i:end], '\n'); nl >= 0 {
+	end = len(s)
+	if nl := strings.IndexByte(s[i:], '\n'); nl >= 0 {
 		end = i + nl
 	}
+	from := max(0, i-placeReach)
+	from += lineStart(s[from:i], i-from)
 	return end, r.copied(s[from:end])
 }
 

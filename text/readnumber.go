@@ -120,24 +120,21 @@ func (r *reader) lastNumber() (Answer, bool) {
 	s := r.body.In(r.src)
 	var last, ord numeral
 	var found, foundOrd bool
-	copiedTo := -1 // end of the last line known to be copied
+	lineEnd, copied := -1, false // the line looked at last
 	for i := 0; ; {
 		n, ok := nextNumeral(s, i)
 		if !ok {
 			break
 		}
 		i = n.span.End
-		if n.span.Start < copiedTo || counter(s, n) {
+		if r.task.Question != "" && n.span.Start > lineEnd {
+			lineEnd, copied = r.copiedLine(s, n.span.Start)
+		}
+		if copied || counter(s, n) {
 			continue
 		}
 		if open := strings.LastIndex(s[max(0, n.span.Start-80):n.span.Start], "<<"); open >= 0 {
 			if inner := s[max(0, n.span.Start-80)+open : n.span.Start]; !strings.Contains(inner, ">>") {
-				continue
-			}
-		}
-		if r.task.Question != "" {
-			if end, copied := r.copiedLine(s, n.span.Start); copied {
-				copiedTo = end
 				continue
 			}
 		}
