@@ -114,7 +114,7 @@ func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) er
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{belief: b, envelope: openai.Envelope{ID: newID("chatcmpl-"), Created: time.Now().Unix(), Model: p.name}}
+	a := &answer{belief: b, envelope: p.envelope()}
 	if p.direct {
 		a.result = passed.result
 	} else {
@@ -130,7 +130,9 @@ func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) er
 	}
 	a.belief.ID = a.envelope.ID
 	g.metrics.decided(p, a.belief)
-	g.memory.keep(a.belief)
+	if g.Feedback != nil {
+		g.memory.keep(a.belief)
+	}
 	return a, nil
 }
 

@@ -88,9 +88,9 @@ func (g *Gateway) feedback(w http.ResponseWriter, r *http.Request) error {
 		return &failure{status: http.StatusNotFound, kind: badRequest, code: "unknown_answer", param: "id", message: fmt.Sprintf("no answer of the latest %d has the id %.100q", remembered, said.ID)}
 	}
 	v.Time, v.Correct = time.Now().UTC(), *said.Correct
-	g.memory.mu.Lock() // one line at a time
+	g.verdicts.Lock() // one line at a time
 	_, err = g.Feedback.Write(append(encode(v), '\n'))
-	g.memory.mu.Unlock()
+	g.verdicts.Unlock()
 	if err != nil {
 		return fmt.Errorf("feedback: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gnothi/control"
@@ -74,13 +75,14 @@ const bodyTime = time.Minute
 // Gateway is an [http.Handler]. Make it with [New].
 type Gateway struct {
 	Options
-	keySum  [sha256.Size]byte
-	mux     *http.ServeMux
-	origins *http.CrossOriginProtection
-	metrics *metrics
-	models  *modelSet
-	memory  *memory
-	started time.Time
+	keySum   [sha256.Size]byte
+	mux      *http.ServeMux
+	origins  *http.CrossOriginProtection
+	metrics  *metrics
+	models   *modelSet
+	memory   *memory
+	verdicts sync.Mutex // of Feedback
+	started  time.Time
 }
 
 // New makes a gateway. It makes no call.
@@ -97,7 +99,8 @@ func New(o Options) (*Gateway, error) {
 	if o.Policies == nil {
 		o.Policies = basicPolicies
 	}
-	if _, err := o.Policies(o.Policy); err != nil {
+	policy, err := o.Policies(o.Policy)
+	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if o.Calibrators == nil {
@@ -118,6 +121,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if isDirect(policy) && o.Rule.Threshold > 0 {
+		o.Log.Warn("direct withholds nothing: the threshold holds for requests under other policies")
 	}
 	g := &Gateway{
 		Options: o, keySum: sha256.Sum256([]byte(o.APIKey)), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"time"
 
 	"gnothi"
 	"gnothi/control"
@@ -59,6 +60,7 @@ func decodeWish(raw json.RawMessage) (w wish, err error) {
 
 // plan is what to do for one request.
 type plan struct {
+	id      string // of the answer, unless the upstream gives one
 	name    string // of the model, as served or as the upstream knows it
 	model   llm.Model
 	request llm.Request
@@ -81,7 +83,7 @@ func (g *Gateway) plan(body []byte) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{request: req, call: call, strip: !req.LogProbs, limits: g.Limits, seed: g.Seed}
+	p := &plan{id: newID("chatcmpl-"), request: req, call: call, strip: !req.LogProbs, limits: g.Limits, seed: g.Seed}
 	var w wish
 	if raw, ok := req.Extra["gnothi"]; ok {
 		if w, err = decodeWish(raw); err != nil {
@@ -102,7 +104,7 @@ func (g *Gateway) plan(body []byte) (*plan, error) {
 	if p.policy, err = g.Policies(p.spec); err != nil {
 		return nil, &failure{status: 400, kind: badRequest, code: "unknown_policy", param: "gnothi.policy", message: err.Error()}
 	}
-	p.direct = p.policy.String() == control.Direct().String()
+	p.direct = isDirect(p.policy)
 	p.limits.Calls = least(p.limits.Calls, w.Budget.Calls)
 	p.limits.Tokens = least(p.limits.Tokens, w.Budget.Tokens)
 	p.limits.NanoUSD = least(p.limits.NanoUSD, int64(math.Ceil(w.Budget.USD*1e9)))
@@ -128,6 +130,9 @@ func (g *Gateway) plan(body []byte) (*plan, error) {
 	}
 	return p, p.deliberate(g.MaxTokens)
 }
+
+// isDirect tells the policy that only passes on, by whatever name.
+func isDirect(p control.Policy) bool { return p.String() == control.Direct().String() }
 
 // pass prepares the direct policy: the client's own request.
 func (p *plan) pass(w wish) error {
@@ -183,6 +188,11 @@ func (p *plan) form() string {
 		return prompt.Chat.ID()
 	}
 	return "conversation"
+}
+
+// envelope is what stands around the answer.
+func (p *plan) envelope() openai.Envelope {
+	return openai.Envelope{ID: p.id, Created: time.Now().Unix(), Model: p.name}
 }
 
 // least gives the lower of two ceilings, of which 0 is none.

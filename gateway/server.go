@@ -45,6 +45,10 @@ func ending(ctx context.Context) bool {
 // Serve answers on the listener until ctx ends. Then it takes no more requests,
 // gives those in flight some seconds, and cancels what is left of them.
 func Serve(ctx context.Context, listener net.Listener, h http.Handler, logger *slog.Logger) error {
+	return serve(ctx, listener, h, logger, finishTime)
+}
+
+func serve(ctx context.Context, listener net.Listener, h http.Handler, logger *slog.Logger, finish time.Duration) error {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	base = context.WithValue(base, endingKey{}, ctx)
@@ -60,7 +64,7 @@ func Serve(ctx context.Context, listener net.Listener, h http.Handler, logger *s
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
 	defer cancel()
 	err := server.Shutdown(grace)
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -46,7 +46,7 @@ func (g *Gateway) stream(ctx context.Context, w http.ResponseWriter, p *plan, an
 // passEvents passes the upstream's events on as they come. The last one waits
 // for the belief.
 func (g *Gateway) passEvents(ctx context.Context, out *events, p *plan, answered func()) error {
-	pass := &passer{out: out, plan: p, envelope: openai.Envelope{ID: newID("chatcmpl-"), Created: time.Now().Unix(), Model: p.name}}
+	pass := &passer{out: out, plan: p, envelope: p.envelope()}
 	a, err := g.answer(ctx, p, func(e llm.Event) error {
 		answered()
 		return pass.event(e)
@@ -57,7 +57,6 @@ func (g *Gateway) passEvents(ctx context.Context, out *events, p *plan, answered
 		}
 		return err
 	}
-	a.belief.ID = pass.envelope.ID
 	return pass.end(a)
 }
 

@@ -201,7 +201,9 @@ func TestStreamFidelity(t *testing.T) {
 			continue
 		}
 		same(t, "last event", without(t, got, "gnothi"), want)
-		belief(t, got)
+		if id := belief(t, got).Get("id").String(); id != "chatcmpl-9" {
+			t.Errorf("the belief is of %s", id)
+		}
 	}
 }
 
