@@ -341,6 +341,23 @@ func TestFiguresThatMakeNoSenseDoNotReachABelief(t *testing.T) {
 	}
 }
 
+// patience bounds what must not take long, on a busy machine.
+const patience = 20 * time.Second
+
+// endless is a model that knows no limit to its replies.
+type endless struct {
+	llm.Model
+	said string
+}
+
+func (e endless) Do(_ context.Context, op llm.Op) (*llm.Result, error) {
+	res := &llm.Result{}
+	for k := range op.N() {
+		res.Choices = append(res.Choices, llm.Choice{Index: op.Index(k), Text: e.said, Finish: "length"})
+	}
+	return res, nil
+}
+
 func TestHostileReplies(t *testing.T) {
 	for name, said := range map[string]string{
 		"escape sequences":    "\x1b[2J\x1b]0;owned\x07\x1b[31mParis\x1b[0m",
@@ -354,7 +371,6 @@ func TestHostileReplies(t *testing.T) {
 		"a template's slot":   "{question} {answer}",
 		"nothing":             "",
 		"blanks":              " \n\t ",
-		"a megabyte":          strings.Repeat("Paris is nice. ", 70_000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := witness(said)
@@ -372,6 +388,14 @@ func TestHostileReplies(t *testing.T) {
 				}
 			}
 		})
+	}
+	for name, said := range map[string]string{"words": strings.Repeat("Paris is nice. ", 14_000), "one word": strings.Repeat("Paris", 40_000), "lines": strings.Repeat("Answer: Paris\n", 16_000)} {
+		start := time.Now()
+		b, err := newMind(t, endless{script.Texts(), said}, gnothi.WithSignals(verbal.PTrue(), verbal.Stated())).Ask(t.Context(), gnothi.Question{Text: question})
+		if took := time.Since(start); err != nil || took > patience {
+			t.Errorf("200 KB of %s: %v after %v", name, err, took)
+		}
+		written(t, b)
 	}
 	b := ask(t, newMind(t, witness("\x1b[31mParis\x1b[0m", "Paris", "\x1b[1mParis"), five()))
 	if *b.Answer != "Paris" || len(b.Alternatives) != 0 {

@@ -31,9 +31,10 @@ func (m *Mind) Can(a llm.Ability) bool { return m.model.Can(a) }
 // it stands, with a seed of its own; it comes whatever a rule would say to its
 // probability. The policy sets temperature and sampling. A stream begins when
 // its answer is decided. Usage is all that was spent; the ledger charged is the
-// context's, if it has one. Scoring passes through to the model.
+// context's, if it has one. Every other kind of operation, such as scoring,
+// passes through to the model.
 func (m *Mind) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
-	if op.Kind == llm.Score {
+	if op.Kind != llm.Generate {
 		return m.model.Do(ctx, op)
 	}
 	model := &summed{Model: m.model}
