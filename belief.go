@@ -84,6 +84,7 @@ type Study struct {
 	Estimate *calibrate.Estimate
 	Key      calibrate.Key
 	Roles    map[string]llm.Spend
+	State    []float32 // hidden state after the question ([WithTrace])
 }
 
 // spend reports a ledger.

@@ -14,6 +14,7 @@ import (
 	"gnothi/monitor/calibrate"
 	"gnothi/monitor/consistency"
 	"gnothi/monitor/likelihood"
+	"gnothi/monitor/probe"
 	"gnothi/monitor/prompt"
 	"gnothi/text"
 )
@@ -33,6 +34,7 @@ type Mind struct {
 	maxTokens   int
 	limits      llm.Limits
 	seed        uint64
+	trace       bool
 	progress    func(drawn int)
 }
 
@@ -67,6 +69,10 @@ func WithLimits(l llm.Limits) Option { return func(m *Mind) { m.limits = l } }
 
 // WithSeed sets the root of everything random; the default is 1.
 func WithSeed(seed uint64) Option { return func(m *Mind) { m.seed = seed } }
+
+// WithTrace keeps the hidden state after the question in the belief's study,
+// where the model has one: what probes are fitted on.
+func WithTrace() Option { return func(m *Mind) { m.trace = true } }
 
 // WithProgress hears how many samples a policy has drawn.
 func WithProgress(f func(drawn int)) Option { return func(m *Mind) { m.progress = f } }
@@ -115,15 +121,19 @@ func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.
 	trial := monitor.NewTrial(monitor.TrialOptions{Model: m.model, Question: q, Request: req, Ledger: ledger, Seed: llm.Derive(m.seed, q.Text, 0), Progress: m.progress})
 	b := Belief{Schema: BeliefSchema, Question: q.Text, Policy: m.policyName, Form: form, Model: m.model.ID().String(), Seed: m.seed}
 	b.Calibration.Status = calibrate.Uncalibrated
-	res, err := m.policy.Run(ctx, trial)
-	study := &Study{Result: res}
+	study := &Study{Key: calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}}
 	b.Study = study
+	// What can be known before answering is read first: its work is the answer's too.
+	before, err := m.before(ctx, trial, study)
+	if err == nil {
+		study.Result, err = m.policy.Run(ctx, trial)
+	}
+	res := study.Result
 	if err == nil && res.Best == nil {
 		err = errNoAnswer
 	}
 	if err == nil {
-		study.Key = calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}
-		err = m.monitor(ctx, trial, &b)
+		err = m.monitor(ctx, trial, &b, before)
 	}
 	b.Spend = spend(ledger, time.Since(start))
 	study.Roles = ledger.ByRole()
@@ -135,8 +145,27 @@ func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.
 	return b, nil
 }
 
+// before reads the hidden state after the question, where the calibrator has a
+// probe for it or the caller wants it, and gives the probe's signal. A budget
+// that does not reach so far leaves the probe out.
+func (m *Mind) before(ctx context.Context, t *monitor.Trial, s *Study) ([]monitor.Signal, error) {
+	c, ok := m.calibrators.Find(s.Key)
+	probed := ok && c.Probe != nil
+	if !probed && !m.trace || !m.model.Can(llm.Hidden) {
+		return nil, nil
+	}
+	state, err := monitor.Get(ctx, t, probe.State{Depth: probe.Depth})
+	if errors.Is(err, llm.ErrBudget) {
+		return nil, nil
+	}
+	if s.State = state; err != nil || !probed {
+		return nil, err
+	}
+	return []monitor.Signal{c.Probe.Signal()}, nil
+}
+
 // monitor reads the signals of the best candidate and calibrates them.
-func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief) error {
+func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before []monitor.Signal) error {
 	res := b.Study.Result
 	best := res.Best
 	answer := said(best)
@@ -146,7 +175,7 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief) error {
 			b.Alternatives = append(b.Alternatives, Alternative{Answer: said(first), Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
 		}
 	}
-	for _, s := range m.reads(t) {
+	for _, s := range append(before, m.reads(t)...) {
 		r, err := monitor.ScoreOne(ctx, s, t, best)
 		if ctx.Err() != nil {
 			return ctx.Err()

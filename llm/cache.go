@@ -96,6 +96,9 @@ func (c *cached) Do(ctx context.Context, op Op) (*Result, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	if op.Kind == Trace {
+		return c.Model.Do(ctx, op) // cheap to make again, long to keep
+	}
 	keys := make([]string, op.N())
 	for k := range keys {
 		keys[k] = choiceKey(c.Model, op, op.Index(k))

@@ -51,12 +51,13 @@ type savedChoice struct {
 	Reasoning savedText       `json:"reasoning,omitempty"`
 	Finish    string          `json:"finish,omitempty"`
 	Tokens    []savedToken    `json:"tokens,omitempty"`
+	State     []float32       `json:"state,omitempty"`
 	Cached    bool            `json:"cached,omitempty"`
 	Raw       json.RawMessage `json:"raw,omitempty"`
 }
 
 func saveChoice(c Choice) savedChoice {
-	s := savedChoice{c.Index, savedText(c.Text), savedText(c.Reasoning), c.Finish, nil, c.Cached, c.Raw}
+	s := savedChoice{Index: c.Index, Text: savedText(c.Text), Reasoning: savedText(c.Reasoning), Finish: c.Finish, State: c.State, Cached: c.Cached, Raw: c.Raw}
 	for _, t := range c.Tokens {
 		saved := savedToken{Text: savedText(t.Text), LogProb: t.LogProb, Dist: t.Dist}
 		for _, top := range t.Top {
@@ -68,7 +69,7 @@ func saveChoice(c Choice) savedChoice {
 }
 
 func (s savedChoice) choice() Choice {
-	c := Choice{s.Index, string(s.Text), string(s.Reasoning), s.Finish, nil, s.Cached, s.Raw}
+	c := Choice{Index: s.Index, Text: string(s.Text), Reasoning: string(s.Reasoning), Finish: s.Finish, State: s.State, Cached: s.Cached, Raw: s.Raw}
 	for _, saved := range s.Tokens {
 		t := Token{Text: string(saved.Text), LogProb: saved.LogProb, Dist: saved.Dist}
 		for _, top := range saved.Top {

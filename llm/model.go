@@ -35,6 +35,7 @@ const (
 	Streaming    Ability = "stream"       // delivers events while it generates
 	Tools        Ability = "tools"        // function calling
 	Images       Ability = "images"       // image parts in messages
+	Hidden       Ability = "hidden"       // hidden states ([Trace])
 	Schema       Ability = "schema"       // response_format with a JSON schema
 )
 
@@ -71,6 +72,7 @@ type Kind int
 const (
 	Generate Kind = iota // choices for a request
 	Score                // log-probabilities of Op.Continuation after the request; one choice, nothing sampled
+	Trace                // the hidden state after the request, before anything is answered; one choice, no text
 )
 
 // Op is one paid operation.
@@ -79,6 +81,9 @@ type Op struct {
 	Request Request
 	// Continuation is the text to score (Kind Score only).
 	Continuation string
+	// Depth says where a Trace reads the residual stream: after this share of the
+	// layers, in (0,1].
+	Depth float64
 	// Indices are the repeat indexes of the wanted choices (nil means {0}).
 	// Choice i of a request is the same thing whoever asks for it and however
 	// many are asked for together, as far as the model is [Seeded].
@@ -93,7 +98,7 @@ type Op struct {
 
 // N is the number of choices the operation asks for.
 func (op Op) N() int {
-	if op.Kind == Score || op.Indices == nil {
+	if op.Kind != Generate || op.Indices == nil {
 		return 1
 	}
 	return len(op.Indices)
@@ -166,6 +171,7 @@ type Choice struct {
 	Reasoning string // reasoning text, kept apart from the answer
 	Finish    string // stop, length, tool_calls, content_filter
 	Tokens    []Token
+	State     []float32 // hidden state (Kind Trace only)
 	Cached    bool
 	Raw       json.RawMessage // the provider's choice object
 }

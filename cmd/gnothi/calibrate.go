@@ -112,7 +112,7 @@ func labelled(cmd *cobra.Command, c *config, in string, own bool, limit, workers
 		return nil, err
 	}
 	defer closeModel()
-	mind, err := gnothi.New(model, options...)
+	mind, err := gnothi.New(model, append(options, gnothi.WithTrace())...)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,8 @@ func (g graded) MarshalJSON() ([]byte, error) {
 		Cluster string        `json:"cluster,omitempty"`
 		Half    string        `json:"half,omitempty"`
 		Key     calibrate.Key `json:"calibrator_key"`
-	}{g.Grade, g.Label, g.Kind, g.Cluster, g.Half, g.Key})
+		State   []float32     `json:"state,omitempty"`
+	}{g.Grade, g.Label, g.Kind, g.Cluster, g.Half, g.Key, g.State})
 	return append(append(belief[:len(belief)-1], ','), rest[1:]...), err
 }
 
@@ -233,7 +234,11 @@ func fitAndReport(cmd *cobra.Command, rows []graded, dir string, own bool) error
 		r.How = "the half kept apart"
 		judged, probs = apart, make([]float64, len(apart))
 		for i, g := range apart {
-			e, err := cal.Apply(g.example().Readings)
+			readings, err := cal.WithProbe(g.example())
+			if err != nil {
+				return err
+			}
+			e, err := cal.Apply(readings)
 			if err != nil {
 				return err
 			}

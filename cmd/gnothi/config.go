@@ -98,7 +98,7 @@ func loadConfig(flags *pflag.FlagSet) (*config, error) {
 	}
 	changed := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags.VisitAll(func(f *pflag.Flag) {
-		if _, ok := settings[f.Name]; ok && f.Changed {
+		if _, ok := settings[f.Name]; ok && f.Changed && f.Value.Type() != "stringArray" { // compare's two policies are no setting
 			changed.AddFlag(f)
 		}
 	})

@@ -24,6 +24,7 @@ type graded struct {
 	Cluster string        `json:"cluster,omitempty"`
 	Half    string        `json:"half,omitempty"`
 	Key     calibrate.Key `json:"calibrator_key"`
+	State   []float32     `json:"state,omitempty"` // the hidden state after the question
 }
 
 // builtin gives gnothi's own questions, or those of one half.
@@ -69,7 +70,7 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 		outcome := q.grade(b, err)
 		g := graded{Belief: b, Grade: outcome.String(), Label: outcome == text.Right, Kind: q.Kind, Cluster: q.Cluster, Half: q.Half}
 		if b.Study != nil {
-			g.Key = b.Study.Key
+			g.Key, g.State = b.Study.Key, b.Study.State
 		}
 		if err != nil {
 			g.Grade = "failed"
@@ -84,7 +85,7 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 
 // example is what a calibrator is fitted on.
 func (g graded) example() calibrate.Example {
-	e := calibrate.Example{Right: g.Label, Cluster: g.Cluster}
+	e := calibrate.Example{Right: g.Label, Cluster: g.Cluster, State: g.State}
 	for _, s := range g.Signals {
 		e.Readings = append(e.Readings, calibrate.Named{Name: s.Name, Reading: monitor.Reading{Score: s.Score, Raw: s.Raw, Source: s.Source, Reads: s.Reads}})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -65,7 +66,7 @@ func (m *Model) ID() llm.ID { return m.id }
 // Can implements llm.Model.
 func (m *Model) Can(a llm.Ability) bool {
 	switch a {
-	case llm.LogProbs, llm.Distribution, llm.RawPrompt, llm.ScoreText, llm.Seeded, llm.Streaming:
+	case llm.LogProbs, llm.Distribution, llm.RawPrompt, llm.ScoreText, llm.Seeded, llm.Streaming, llm.Hidden:
 		return true
 	}
 	return false
@@ -83,6 +84,9 @@ func (m *Model) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	info := m.engine.Info()
 	if len(ids) >= info.Context {
 		return nil, &llm.ContextLengthError{Tokens: len(ids), Context: info.Context}
+	}
+	if op.Kind == llm.Trace {
+		return m.trace(ctx, op, ids)
 	}
 	prefix, cached, err := m.prompts.evaluate(ctx, ids)
 	if err != nil {
@@ -155,6 +159,34 @@ func (m *Model) encode(r llm.Request) ([]int32, error) {
 		turns[i] = token.Turn{Role: role, Text: msg.Text}
 	}
 	return template.Encode(tok, turns, true)
+}
+
+// trace reads the hidden state of the prompt's last token. What comes before it
+// is evaluated and kept, so an answer to the same prompt has it for nothing.
+func (m *Model) trace(ctx context.Context, op llm.Op, ids []int32) (*llm.Result, error) {
+	if !(op.Depth > 0 && op.Depth <= 1) {
+		return nil, fmt.Errorf("trace at depth %g: want a share of the layers in (0,1]", op.Depth)
+	}
+	var prefix *engine.Prefix
+	last, cached := len(ids)-1, 0
+	if last < 0 {
+		return nil, errors.New("trace: the prompt is empty")
+	}
+	if last > 0 {
+		var err error
+		if prefix, cached, err = m.prompts.evaluate(ctx, ids[:last]); err != nil {
+			return nil, known(err)
+		}
+	}
+	layer := max(0, int(math.Round(op.Depth*float64(m.engine.Info().Layers)))-1)
+	states, err := m.engine.Hidden(ctx, prefix, ids[last:], engine.Site{Layer: layer})
+	if err != nil {
+		return nil, known(err)
+	}
+	return &llm.Result{
+		Model: m.id.Name, Choices: []llm.Choice{{State: states[0]}},
+		Usage: llm.Usage{PromptTokens: int64(len(ids)), PromptCached: int64(cached), Priced: true},
+	}, nil
 }
 
 func (m *Model) score(ctx context.Context, op llm.Op, prefix *engine.Prefix, res *llm.Result) error {

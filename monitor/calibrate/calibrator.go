@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"gnothi/monitor"
+	"gnothi/monitor/probe"
 	"gnothi/stats"
 )
 
@@ -38,6 +39,8 @@ type Calibrator struct {
 	Fit      *stats.Logistic `json:"fit"`       //
 	BaseRate float64         `json:"base_rate"` // share of right answers
 	Skill    float64         `json:"skill"`     // cross-fitted log-loss skill over the base rate
+	// Probe, if there is one, gives the signal probe/p-ik.
+	Probe *probe.PIK `json:"probe,omitempty"`
 	// Spread is the inverse covariance of the standardised features, Reach the
 	// largest squared Mahalanobis distance that is not called outside.
 	Spread [][]float64 `json:"spread"`
@@ -117,6 +120,8 @@ func (c *Calibrator) Validate() error {
 		return errors.New("it has no fit")
 	case len(c.Fit.Coef) != k || len(c.Spread) != k:
 		return fmt.Errorf("%d signals, %d coefficients, %d rows of spread", k, len(c.Fit.Coef), len(c.Spread))
+	case c.Probe != nil && !(finite(c.Probe.Weight...) && finite(c.Probe.Bias) && c.Probe.Depth > 0 && c.Probe.Depth <= 1):
+		return errors.New("the probe has a number that is not finite, or a depth outside (0,1]")
 	case !finite(c.Reach, c.Skill, c.BaseRate):
 		return errors.New("a number is not finite")
 	}

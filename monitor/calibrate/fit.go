@@ -14,7 +14,8 @@ import (
 type Example struct {
 	Readings []Named
 	Right    bool
-	Cluster  string // questions about the same thing; they are never parted
+	State    []float32 // the hidden state after the question, to fit a probe on; optional
+	Cluster  string    // questions about the same thing; they are never parted
 }
 
 // penalty is the L2 penalty of a fit, on standardised features: a prior of
@@ -34,26 +35,27 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 	if len(examples) < MinExamples {
 		return nil, nil, fmt.Errorf("%d labelled answers: at least %d are needed", len(examples), MinExamples)
 	}
-	c := &Calibrator{Schema: Schema, Key: key, Name: name, On: on, Signals: common(examples)}
-	if len(c.Signals) == 0 {
+	c := &Calibrator{Schema: Schema, Key: key, Name: name, On: on}
+	y, groups := outcomes(examples)
+	for _, v := range y {
+		c.BaseRate += v / float64(len(y))
+	}
+	fold, err := foldsOf(groups, seed)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%d answers: %w", len(y), err)
+	}
+	if c.Probe, examples, err = withProbe(examples, y, fold); err != nil {
+		return nil, nil, err
+	}
+	if c.Signals = common(examples); len(c.Signals) == 0 {
 		return nil, nil, fmt.Errorf("no signal was read for all %d answers", len(examples))
 	}
-	x, y := make([][]float64, len(examples)), make([]float64, len(examples))
-	clusters := make([]string, len(examples))
+	x := make([][]float64, len(examples))
 	for i, e := range examples {
-		var err error
 		if x[i], err = Features(c.Signals, e.Readings); err != nil {
 			return nil, nil, err
 		}
-		if e.Right {
-			y[i] = 1
-			c.BaseRate += 1 / float64(len(examples))
-		}
-		if clusters[i] = e.Cluster; e.Cluster == "" {
-			clusters[i] = fmt.Sprint("#", i)
-		}
 	}
-	groups := stats.Groups(clusters)
 	fit, err := stats.FitLogistic(x, y, penalty)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%d answers, %.0f %% of them right: %w", len(y), 100*c.BaseRate, err)
@@ -62,7 +64,7 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 		return nil, nil, err
 	}
 	c.Fit = fit
-	held, err := crossFit(x, y, groups, seed)
+	held, err := crossFit(x, y, fold)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%d answers, %.0f %% of them right: %w", len(y), 100*c.BaseRate, err)
 	}
@@ -77,12 +79,27 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 	return c, held, nil
 }
 
-func crossFit(x [][]float64, y []float64, groups []int, seed uint64) ([]float64, error) {
-	clusters := slices.Max(groups) + 1
-	fold, err := stats.Folds(rand.New(rand.NewPCG(seed, 0)), len(y), min(folds, clusters), groups)
-	if err != nil {
-		return nil, err
+// outcomes gives what is to be predicted, and which examples belong together.
+func outcomes(examples []Example) (y []float64, groups []int) {
+	y = make([]float64, len(examples))
+	clusters := make([]string, len(examples))
+	for i, e := range examples {
+		if e.Right {
+			y[i] = 1
+		}
+		if clusters[i] = e.Cluster; e.Cluster == "" {
+			clusters[i] = fmt.Sprint("#", i)
+		}
 	}
+	return y, stats.Groups(clusters)
+}
+
+func foldsOf(groups []int, seed uint64) ([]int, error) {
+	clusters := slices.Max(groups) + 1
+	return stats.Folds(rand.New(rand.NewPCG(seed, 0)), len(groups), min(folds, clusters), groups)
+}
+
+func crossFit(x [][]float64, y []float64, fold []int) ([]float64, error) {
 	fit := func(train []int) (*stats.Logistic, error) {
 		tx, ty := make([][]float64, len(train)), make([]float64, len(train))
 		for k, i := range train {
