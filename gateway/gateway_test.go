@@ -317,7 +317,7 @@ func TestThreshold(t *testing.T) {
 		if got := res.Choices[0]; got.Message.Content != "I would rather not say." || got.FinishReason != "stop" {
 			t.Errorf("%s: %s", model, got.RawJSON())
 		}
-		if b.Get("answer").String() != "Oslo" || b.Get("decision").String() != "abstain" || resp.Header.Get("X-Gnothi-Decision") != "abstain" || resp.StatusCode != 200 {
+		if b.Get("answer").String() != "Oslo" || b.Get("decision").String() != "abstain" || resp.Header.Get("X-Gnothi-Decision") != "abstain" || resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", model, b)
 		}
 	}
@@ -326,7 +326,7 @@ func TestThreshold(t *testing.T) {
 		t.Errorf("a withheld stream: %q, %v", chunks, err)
 	}
 	_, err = streamed(t, c, ask("small+direct", "Who won?"), with("gnothi.threshold", 0.5))
-	if e := apiError(t, err); e.StatusCode != 400 || e.Param != "gnothi.threshold" {
+	if e := apiError(t, err); e.StatusCode != http.StatusBadRequest || e.Param != "gnothi.threshold" {
 		t.Errorf("threshold on a direct stream: %v", err)
 	}
 }
@@ -401,7 +401,7 @@ func TestLargeBody(t *testing.T) {
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/chat/completions", io.MultiReader(strings.NewReader(big)))
 	if resp, err := http.DefaultClient.Do(req); err == nil {
 		resp.Body.Close()
-		if resp.StatusCode != 413 {
+		if resp.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("without a length: %d", resp.StatusCode)
 		}
 	}
@@ -432,7 +432,7 @@ func TestKeys(t *testing.T) {
 	}
 	c := client(url)
 	_, err := c.Chat.Completions.New(t.Context(), ask("small", "x"))
-	if e := apiError(t, err); e.StatusCode != 400 || strings.Contains(e.RawJSON(), key) || !strings.Contains(e.Message, "you sent") {
+	if e := apiError(t, err); e.StatusCode != http.StatusBadRequest || strings.Contains(e.RawJSON(), key) || !strings.Contains(e.Message, "you sent") {
 		t.Errorf("an upstream's message: %v", err)
 	}
 	if strings.Contains(log.String(), key) {
@@ -453,7 +453,7 @@ func TestForeignPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.StatusCode != 403 {
+	if resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a foreign host: %d", resp.StatusCode)
 	}
 }
@@ -474,7 +474,7 @@ func TestModels(t *testing.T) {
 	}
 	for name, ok := range map[string]bool{"small": true, "small+auto": true, "small+none": false, "other": false, "xsmall+auto": false} {
 		m, err := c.Models.Get(t.Context(), name)
-		if ok && (err != nil || m.ID != name) || !ok && apiError(t, err).StatusCode != 404 {
+		if ok && (err != nil || m.ID != name) || !ok && apiError(t, err).StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 	}
@@ -499,7 +499,7 @@ func TestBudget(t *testing.T) {
 		t.Errorf("%d calls: the client raised the server's ceiling of 6", n)
 	}
 	_, err = c.Chat.Completions.New(t.Context(), ask("small", "Where?"), with("gnothi.budget.tokens", 1))
-	if e := apiError(t, err); e.StatusCode != 402 || e.Code != "budget_reached" {
+	if e := apiError(t, err); e.StatusCode != http.StatusPaymentRequired || e.Code != "budget_reached" {
 		t.Errorf("over budget: %v", err)
 	}
 }
@@ -573,7 +573,7 @@ func TestPanic(t *testing.T) {
 	c := client(url)
 	for _, model := range []string{"small", "small+auto"} {
 		_, err := c.Chat.Completions.New(t.Context(), ask(model, "boom"))
-		if e := apiError(t, err); e.StatusCode != 500 || strings.Contains(e.Message, "secret") {
+		if e := apiError(t, err); e.StatusCode != http.StatusInternalServerError || strings.Contains(e.Message, "secret") {
 			t.Errorf("%s: %v", model, err)
 		}
 		if _, err = c.Chat.Completions.New(t.Context(), ask(model, "hello")); err != nil {

@@ -75,7 +75,9 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, logger *s
 			err = server.Close()
 		}
 	}
-	<-ended
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }
 

@@ -207,6 +207,28 @@ func TestStreamFidelity(t *testing.T) {
 	}
 }
 
+// An upstream that refuses what only the belief wants still answers.
+func TestObserveRefused(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if gjson.GetBytes(b, "logprobs").Bool() {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"error":{"message":"logprobs are not supported","param":"logprobs"}}`)
+			return
+		}
+		sends(plainAnswer)(w, r2(r, b))
+	})
+	url, _ := serve(t, behind(t, u))
+	c := client(url)
+	res, err := c.Chat.Completions.New(t.Context(), ask("big", "x"), with("gnothi.observe", true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := belief(t, res.RawJSON()); b.Get("signals.#").Int() != 0 || !b.Get("missing").Exists() {
+		t.Errorf("belief %s", b)
+	}
+}
+
 // Several choices, also in one chunk, come once each.
 func TestStreamOfSeveralChoices(t *testing.T) {
 	chunks := []string{
@@ -401,7 +423,7 @@ func fault(t *testing.T, f llmtest.Fault, streaming bool, policy string) {
 	s := httptest.NewServer(g)
 	defer s.Close()
 	c := client(s.URL)
-	content, err := "", error(nil)
+	var content string
 	if streaming {
 		var chunks []string
 		chunks, err = streamed(t, c, ask("big", "Where?"))
@@ -575,7 +597,7 @@ func BenchmarkDirect(b *testing.B) {
 			}
 			_, _ = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
-			if resp.StatusCode != 200 {
+			if resp.StatusCode != http.StatusOK {
 				b.Fatal(resp.Status)
 			}
 		}

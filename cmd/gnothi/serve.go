@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -84,15 +83,14 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration) error {
 	if err != nil {
 		return err
 	}
-	defer closeModel()
 	g, err := gateway.New(o)
-	if err != nil {
-		return err
+	if err == nil {
+		err = announce(cmd, listener.Addr().String(), g)
 	}
-	if err := announce(cmd, listener.Addr().String(), g); err != nil {
-		return err
+	if err == nil {
+		err = gateway.Serve(ctx, listener, g, o.Log)
 	}
-	return gateway.Serve(ctx, listener, g, o.Log)
+	return errors.Join(err, closeModel())
 }
 
 // announce prints the line that says where the server is.
@@ -107,7 +105,7 @@ func announce(cmd *cobra.Command, address string, g *gateway.Gateway) error {
 
 // serverLog writes a line for each request to standard error.
 func serverLog(cmd *cobra.Command) *slog.Logger {
-	var w io.Writer = cmd.ErrOrStderr()
+	w := cmd.ErrOrStderr()
 	if quiet, _ := cmd.Flags().GetBool("quiet"); quiet {
 		return slog.New(slog.DiscardHandler)
 	}

@@ -150,7 +150,7 @@ func TestServeLocalPolicy(t *testing.T) {
 	ask.Tools = []openai.ChatCompletionToolUnionParam{openai.ChatCompletionFunctionTool(openai.FunctionDefinitionParam{Name: "f"})}
 	_, err := c.Chat.Completions.New(t.Context(), ask)
 	var refused *openai.Error
-	if !errors.As(err, &refused) || refused.StatusCode != 400 || !strings.Contains(refused.Message, "tools") {
+	if !errors.As(err, &refused) || refused.StatusCode != http.StatusBadRequest || !strings.Contains(refused.Message, "tools") {
 		t.Errorf("tools with a local model: %v", err)
 	}
 }
