@@ -88,7 +88,9 @@ type reader struct {
 	low  string // src with A–Z lowered: same offsets
 	body Span   // the model's own turn
 
-	asked []string // words of the question, folded on first use
+	asked    []string // words of the question, folded on first use
+	want     want     // what it asks for, read on first use
+	wantRead bool
 }
 
 func newReader(t Task, reply string) *reader {
@@ -563,16 +565,16 @@ func (r *reader) bold() (Answer, bool) {
 		if j < 0 {
 			break
 		}
-		close := r.body.Start + j
-		i := strings.LastIndex(r.src[r.body.Start:close], "**")
+		shut := r.body.Start + j
+		i := strings.LastIndex(r.src[r.body.Start:shut], "**")
 		if i < 0 {
 			break
 		}
 		open := r.body.Start + i
 		end = open
-		p := Span{open + 2, close}
+		p := Span{open + 2, shut}
 		if p.Len() == 0 || p.Len() > 60 || strings.IndexByte(p.In(r.src), '\n') >= 0 {
-			end = close
+			end = shut
 			continue
 		}
 		inner := *r

@@ -9,8 +9,8 @@ import (
 )
 
 // TestHostileLengths feeds 64 KiB of each pattern that could make a scanner
-// look back again and again. Quadratic work
-// takes seconds to minutes; linear work takes milliseconds.
+// look back again and again. Quadratic work takes seconds to minutes, linear
+// work milliseconds.
 func TestHostileLengths(t *testing.T) {
 	const size = 1 << 16
 	for _, pattern := range []string{

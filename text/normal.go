@@ -61,7 +61,7 @@ func normWords(s string) []string {
 
 // countedWords turns a run of number words into digits.
 func countedWords(words []string) (string, int) {
-	if _, c := cardinal(words[0]); c == 0 || c == scale {
+	if _, c := cardinal(words[0]); c == 0 || c == classScale {
 		return "", 0
 	}
 	n := 1

@@ -536,7 +536,7 @@ var units = map[string]string{
 	"cents": "cent", "cent": "cent",
 	"mm": "mm", "millimeters": "mm", "millimetres": "mm", "cm": "cm", "centimeters": "cm", "centimetres": "cm", "centimeter": "cm", "centimetre": "cm",
 	"m": "m", "meters": "m", "metres": "m", "meter": "m", "metre": "m", "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "kilometre": "km",
-	"in": "", "inch": "in", "inches": "in", "ft": "ft", "foot": "ft", "feet": "ft", "yd": "yd", "yards": "yd", "yard": "yd", "mi": "mi", "mile": "mi", "miles": "mi",
+	"inch": "in", "inches": "in", "ft": "ft", "foot": "ft", "feet": "ft", "yd": "yd", "yards": "yd", "yard": "yd", "mi": "mi", "mile": "mi", "miles": "mi",
 	"mg": "mg", "g": "g", "gram": "g", "grams": "g", "kg": "kg", "kilogram": "kg", "kilograms": "kg", "lb": "lb", "lbs": "lb", "oz": "oz", "ounce": "oz", "ounces": "oz", "tonnes": "t", "tonne": "t",
 	"ms": "ms", "milliseconds": "ms", "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "min", "mins": "min", "minute": "min", "minutes": "min",
 	"h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "day": "d", "days": "d", "week": "wk", "weeks": "wk", "year": "yr", "years": "yr", "month": "mo", "months": "mo",

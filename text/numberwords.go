@@ -10,9 +10,9 @@ import (
 // five". It returns nil if there is none.
 func wordNumber(s string, i int) (v *big.Rat, end int) {
 	var (
-		total, current int64 // finished thousands; what is still being added up
-		frac           *big.Rat
-		any, negative  bool
+		total, current  int64 // finished thousands; what is still being added up
+		frac            *big.Rat
+		found, negative bool
 	)
 	end = i
 scan:
@@ -23,7 +23,7 @@ scan:
 		}
 		lw := strings.ToLower(w)
 		switch n, class := cardinal(lw); {
-		case !any && (lw == "minus" || lw == "negative"):
+		case !found && (lw == "minus" || lw == "negative"):
 			negative = true
 			at = next
 			continue
@@ -34,37 +34,37 @@ scan:
 			_, fc := cardinal(lf)
 			_, denominated := denominator(lf)
 			switch {
-			case lw != "and" && (fc == scale || lf == "dozen" || any && denominated):
-			case lw == "and" && any && (lf == "a" || fc != 0 && current%100 == 0):
+			case lw != "and" && (fc == classScale || lf == "dozen" || found && denominated):
+			case lw == "and" && found && (lf == "a" || fc != 0 && current%100 == 0):
 			default:
 				break scan
 			}
 			at = next
 			continue
-		case class == unit:
+		case class == classUnit:
 			switch {
-			case !any, current%100 == 0 && current+total > 0, n < 10 && current%10 == 0 && current%100 >= 20:
+			case !found, current%100 == 0 && current+total > 0, n < 10 && current%10 == 0 && current%100 >= 20:
 				current += n
 			case current >= 10 && current < 100 && n >= 10: // nineteen twelve
 				current = current*100 + n
 			default:
 				break scan
 			}
-		case class == tens:
+		case class == classTens:
 			switch {
-			case !any || current%100 == 0:
+			case !found || current%100 == 0:
 				current += n
 			case current >= 10 && current < 100: // nineteen forty
 				current = current*100 + n
 			default:
 				break scan
 			}
-		case class == scale && n == 100:
+		case class == classScale && n == 100:
 			if current > 99 {
 				break scan
 			}
 			current = max(current, 1) * 100
-		case class == scale:
+		case class == classScale:
 			if current > 99_999 || total%(n*1000) != 0 {
 				break scan
 			}
@@ -74,10 +74,10 @@ scan:
 			current = max(current, 1) * 12
 		default:
 			d, ok := denominator(lw)
-			if !ok || !any && lw != "half" && lw != "quarter" {
+			if !ok || !found && lw != "half" && lw != "quarter" {
 				break scan
 			}
-			if frac == nil && any && hasGlue(s, i, at) { // two and a half
+			if frac == nil && found && hasGlue(s, i, at) { // two and a half
 				frac = big.NewRat(1, d)
 			} else if total == 0 { // three quarters
 				frac = big.NewRat(max(current, 1), d)
@@ -85,12 +85,12 @@ scan:
 			} else {
 				break scan
 			}
-			any, end = true, next
+			found, end = true, next
 			break scan
 		}
-		any, end, at = true, next, next
+		found, end, at = true, next, next
 	}
-	if !any {
+	if !found {
 		return nil, i
 	}
 	v = new(big.Rat).SetInt64(total + current)
@@ -119,79 +119,79 @@ func skipWordGap(s string, i int) int {
 type wordClass uint8
 
 const (
-	unit  wordClass = iota + 1 // zero to nineteen
-	tens                       // twenty, thirty, …
-	scale                      // hundred, thousand, …
+	classUnit  wordClass = iota + 1 // zero to nineteen
+	classTens                       // twenty, thirty, …
+	classScale                      // hundred, thousand, …
 )
 
 func cardinal(w string) (int64, wordClass) {
 	switch w {
 	case "zero":
-		return 0, unit
+		return 0, classUnit
 	case "one":
-		return 1, unit
+		return 1, classUnit
 	case "two":
-		return 2, unit
+		return 2, classUnit
 	case "three":
-		return 3, unit
+		return 3, classUnit
 	case "four":
-		return 4, unit
+		return 4, classUnit
 	case "five":
-		return 5, unit
+		return 5, classUnit
 	case "six":
-		return 6, unit
+		return 6, classUnit
 	case "seven":
-		return 7, unit
+		return 7, classUnit
 	case "eight":
-		return 8, unit
+		return 8, classUnit
 	case "nine":
-		return 9, unit
+		return 9, classUnit
 	case "ten":
-		return 10, unit
+		return 10, classUnit
 	case "eleven":
-		return 11, unit
+		return 11, classUnit
 	case "twelve":
-		return 12, unit
+		return 12, classUnit
 	case "thirteen":
-		return 13, unit
+		return 13, classUnit
 	case "fourteen":
-		return 14, unit
+		return 14, classUnit
 	case "fifteen":
-		return 15, unit
+		return 15, classUnit
 	case "sixteen":
-		return 16, unit
+		return 16, classUnit
 	case "seventeen":
-		return 17, unit
+		return 17, classUnit
 	case "eighteen":
-		return 18, unit
+		return 18, classUnit
 	case "nineteen":
-		return 19, unit
+		return 19, classUnit
 	case "twenty":
-		return 20, tens
+		return 20, classTens
 	case "thirty":
-		return 30, tens
+		return 30, classTens
 	case "forty", "fourty":
-		return 40, tens
+		return 40, classTens
 	case "fifty":
-		return 50, tens
+		return 50, classTens
 	case "sixty":
-		return 60, tens
+		return 60, classTens
 	case "seventy":
-		return 70, tens
+		return 70, classTens
 	case "eighty":
-		return 80, tens
+		return 80, classTens
 	case "ninety":
-		return 90, tens
+		return 90, classTens
 	case "hundred":
-		return 100, scale
+		return 100, classScale
 	case "thousand":
-		return 1_000, scale
+		return 1_000, classScale
 	case "million":
-		return 1_000_000, scale
+		return 1_000_000, classScale
 	case "billion":
-		return 1_000_000_000, scale
+		return 1_000_000_000, classScale
 	case "trillion":
-		return 1_000_000_000_000, scale
+		return 1_000_000_000_000, classScale
 	}
 	return 0, 0
 }
@@ -237,7 +237,7 @@ func ordinal(w string) (int64, bool) {
 		return 20, true
 	}
 	if stem, ok := strings.CutSuffix(w, "th"); ok {
-		if n, c := cardinal(stem); c == unit {
+		if n, c := cardinal(stem); c == classUnit {
 			return n, true
 		}
 	}

@@ -34,12 +34,11 @@ func Refusal(reply string) (rule string, refused bool) {
 		if !led && !disclaimer(rest) {
 			break
 		}
-		_, after, ok := strings.Cut(rest, ". ")
-		if !ok {
-			if _, after, ok = strings.Cut(rest, ", "); !ok {
-				break
-			}
+		i := strings.IndexAny(rest, ".,")
+		if i < 0 {
+			break
 		}
+		after := rest[i+1:]
 		rest, _ = leadIns(after)
 		led = false
 	}
@@ -101,7 +100,7 @@ func leadIns(s string) (rest string, led bool) {
 		s = strings.TrimLeft(s, " ,.;:!*\"")
 		for _, w := range [...]string{
 			"i'm sorry", "i am sorry", "i'm really sorry", "i apologize", "i apologise", "my apologies", "apologies", "sorry", "unfortunately", "regrettably", "i'm afraid", "i am afraid",
-			"i regret", "well", "hmm", "oh", "but", "that", "to say that", "for the confusion", "for any confusion", "for the inconvenience", "however", "therefore", "honestly", "to be honest", "hello", "hi",
+			"i regret", "well", "hmm", "oh", "but", "that", "to say that", "for the confusion", "for any misunderstanding", "for the misunderstanding", "for any confusion", "for the inconvenience", "however", "therefore", "honestly", "to be honest", "hello", "hi",
 			"es tut mir leid", "tut mir leid", "entschuldigung", "leider", "aber", "je suis désolé", "je suis désolée", "désolé", "désolée", "malheureusement", "mais",
 			"lo siento", "lamentablemente", "desafortunadamente", "pero", "mi dispiace", "purtroppo", "ma", "desculpe", "sinto muito", "infelizmente", "mas", "het spijt me", "helaas", "maar",
 		} {
@@ -116,7 +115,7 @@ func leadIns(s string) (rest string, led bool) {
 
 // disclaimer: an opening that tells what the speaker is, with the phrase behind it.
 func disclaimer(s string) bool {
-	for _, p := range [...]string{"as an ai", "as a language model", "as a large language model", "i am an ai", "i'm an ai", "i am a language model", "i am a large language model", "i'm just an ai", "i am just an ai",
+	for _, p := range [...]string{"as an ai", "as a language model", "as a large language model", "i am an ai", "i'm an ai", "i am a language model", "i am a large language model", "as a chatbot", "as an assistant", "as a virtual assistant", "i'm just an ai", "i am just an ai",
 		"als ki", "als eine ki", "en tant qu'ia", "como ia", "como una ia", "como modelo", "come ia", "como uma ia", "als ai"} {
 		if strings.HasPrefix(s, p) {
 			return true
