@@ -74,6 +74,7 @@ func (op Op) Key() string {
 	d := newDigest("operation")
 	d.number(uint64(op.Kind))
 	d.text(op.Continuation)
+	d.real(&op.Depth)
 	d.number(uint64(op.N()))
 	for k := range op.N() {
 		d.number(uint64(op.Index(k)))
@@ -92,6 +93,7 @@ func choiceKey(m Model, op Op, index int) string {
 	d.text(m.ID().Key())
 	d.number(uint64(op.Kind))
 	d.text(op.Continuation)
+	d.real(&op.Depth)
 	d.number(uint64(index))
 	if m.Can(Seeded) {
 		d.number(op.Seed)

@@ -54,9 +54,15 @@ func TestKeysSeeEveryField(t *testing.T) {
 
 func TestKeysOfOperations(t *testing.T) {
 	base := Op{}
-	for name, op := range map[string]Op{
-		"Kind": {Kind: Score}, "Continuation": {Continuation: "x"}, "Indices": {Indices: []int{1}}, "Seed": {Seed: 1}, "Role": {Role: "judge"},
-	} {
+	changed := map[string]Op{
+		"Kind": {Kind: Score}, "Continuation": {Continuation: "x"}, "Depth": {Depth: 0.5}, "Indices": {Indices: []int{1}}, "Seed": {Seed: 1}, "Role": {Role: "judge"},
+	}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Op]()) {
+		if _, ok := changed[field.Name]; !ok && field.Name != "Request" && field.Name != "Stream" {
+			t.Errorf("no case for the field %s", field.Name)
+		}
+	}
+	for name, op := range changed {
 		if op.Key() == base.Key() {
 			t.Errorf("%s plays no part in an operation's key", name)
 		}
@@ -81,7 +87,7 @@ func TestKeysOfOperations(t *testing.T) {
 
 func TestCodecKeepsBytes(t *testing.T) {
 	c := Choice{
-		Index: 3, Text: "é<b>\xc3", Reasoning: "hm", Finish: "stop", Raw: json.RawMessage(`{"a":"<é>","n":9007199254740993}`),
+		Index: 3, Text: "é<b>\xc3", Reasoning: "hm", Finish: "stop", Raw: json.RawMessage(`{"a":"<é>","n":9007199254740993}`), State: []float32{0.1, -3e-20},
 		Tokens: []Token{{Text: "\xc3", LogProb: -0.1, Top: []TopToken{{"\xa9", -2.3}}, Dist: &Dist{Entropy: 1}}, {Text: "{"}},
 	}
 	b, err := encode(saveChoice(c))

@@ -14,7 +14,7 @@ import (
 )
 
 // abilities are all there are, in the order of the contract.
-var abilities = []Ability{LogProbs, Distribution, RawPrompt, ScoreText, Seeded, Streaming, Tools, Images, Schema}
+var abilities = []Ability{LogProbs, Distribution, RawPrompt, ScoreText, Seeded, Streaming, Tools, Images, Hidden, Schema}
 
 // Record writes each operation down as it finishes, as JSON Lines: first a line
 // that names the model, then one for each answer, errors of the model's own

@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(*testing.T) (llm.Model, Fixture)) {
 		{"max tokens", (*suite).maxTokens},
 		{"raw prompt", (*suite).rawPrompt},
 		{"score", (*suite).score},
+		{"trace", (*suite).trace},
 		{"concurrent use", (*suite).concurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -385,6 +386,28 @@ func (s *suite) score() {
 	}
 	if !strings.HasSuffix(text, continuation) {
 		s.Errorf("scored %q, want %q", text, continuation)
+	}
+}
+
+func (s *suite) trace() {
+	op := s.op()
+	op.Kind, op.Depth = llm.Trace, 1
+	if !s.m.Can(llm.Hidden) {
+		var unsupported *llm.UnsupportedError
+		if _, err := s.m.Do(s.Context(), op); !errors.As(err, &unsupported) || unsupported.Ability != llm.Hidden {
+			s.Errorf("a trace without the ability: %v", err)
+		}
+		return
+	}
+	res := s.do(op)
+	if len(res.Choices) != 1 || len(res.Choices[0].State) == 0 || res.Choices[0].Text != "" {
+		s.Fatalf("%d choices: %+v", len(res.Choices), res.Choices)
+	}
+	for i, v := range res.Choices[0].State {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			s.Errorf("component %d of the state is %v", i, v)
+			break
+		}
 	}
 }
 

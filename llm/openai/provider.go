@@ -157,8 +157,12 @@ func (p *Provider) learn(f func(*knowledge)) {
 // usage that is estimated: a token for each piece of a stream (or logged token,
 // or 4 bytes), and one for 4 bytes of prompt.
 func (p *Provider) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
-	if op.Kind == llm.Score {
+	switch op.Kind {
+	case llm.Generate:
+	case llm.Score:
 		return p.score(ctx, op)
+	default:
+		return nil, &llm.UnsupportedError{Model: p.id, Ability: llm.Hidden}
 	}
 	indices := upstream.Indices(op)
 	if len(indices) == 0 {

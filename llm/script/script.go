@@ -150,8 +150,11 @@ func showTokens(op llm.Op, r Reply) bool {
 // needs lists the abilities without which an operation fails. Wanting
 // log-probabilities is not one: a reply without them has none.
 func needs(op llm.Op) (need []llm.Ability) {
-	if op.Kind == llm.Score {
+	switch op.Kind {
+	case llm.Score:
 		need = append(need, llm.ScoreText)
+	case llm.Trace:
+		need = append(need, llm.Hidden)
 	}
 	if op.Request.Prompt != "" {
 		need = append(need, llm.RawPrompt)
