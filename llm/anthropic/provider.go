@@ -3,17 +3,13 @@ package anthropic
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"gnothi/llm"
 	"gnothi/llm/internal/upstream"
@@ -22,30 +18,34 @@ import (
 // DefaultBaseURL is Anthropic's own.
 const DefaultBaseURL = "https://api.anthropic.com/v1"
 
-// version of the API that is spoken.
+// version is that of the API.
 const version = "2023-06-01"
-
-// defaultMaxTokens is asked for where a request names no limit, which the API demands.
-const defaultMaxTokens = 1024
 
 // Options configure a [Provider]. All are optional.
 type Options struct {
-	BaseURL    string // ends before /messages
-	APIKey     string // sent as x-api-key; without one there is no such header
+	BaseURL string      // ends before /messages
+	APIKey  string      // sent as x-api-key
+	Header  http.Header // added to every request: anthropic-beta, …
+	// HTTPClient replaces the default, whose time to connect is limited by Connect.
 	HTTPClient *http.Client
-	// Connect (10s), FirstByte (5m) and Idle (2m, between two bytes) limit a call.
+	// Connect (10s), FirstByte (5m, from the call to the response's headers) and
+	// Idle (2m, between two bytes) limit a call.
 	Connect, FirstByte, Idle time.Duration
-	// Concurrency bounds the calls that one operation makes side by side; default 16.
+	// MaxBody bounds a response that is not streamed, in bytes; default 32 MiB.
+	MaxBody int64
+	// Concurrency bounds the calls of one operation side by side; default 32.
 	Concurrency int
+	// MaxTokens is for requests that set none, since the API demands one; default 4096.
+	MaxTokens int
 }
 
-// Provider is a model behind the Messages API. It is safe for concurrent use.
+// Provider is a model behind the messages API. It is safe for concurrent use.
 type Provider struct {
-	id          llm.ID
-	url         string
-	header      http.Header
-	client      *upstream.Client
-	concurrency int
+	id     llm.ID
+	opts   Options
+	url    string
+	header http.Header
+	client *upstream.Client
 }
 
 var _ llm.Model = (*Provider)(nil)
@@ -54,155 +54,72 @@ var _ llm.Model = (*Provider)(nil)
 func New(name string, o Options) (*Provider, error) {
 	base, err := url.Parse(cmp.Or(o.BaseURL, DefaultBaseURL))
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, errors.New("anthropic: base URL: want http://HOST/PATH or https://HOST/PATH")
+		return nil, errors.New("anthropic: the base URL has to be http://HOST/PATH or https://HOST/PATH")
 	}
 	if name == "" {
 		return nil, errors.New("anthropic: the model's name is empty: write anthropic:NAME")
 	}
-	p := &Provider{id: llm.ID{Provider: "anthropic", Name: name}, url: base.JoinPath("messages").String(), header: http.Header{"Anthropic-Version": {version}}, concurrency: cmp.Or(o.Concurrency, 16)}
+	id := llm.ID{Provider: "anthropic", Name: name}
 	if o.BaseURL != "" && o.BaseURL != DefaultBaseURL {
-		p.id.Host = base.Scheme + "://" + base.Host + base.Path
+		shown := *base
+		shown.User, shown.RawQuery = nil, ""
+		id.Host = strings.TrimRight(shown.String(), "/")
 	}
-	p.client = &upstream.Client{Provider: p.id.String(), HTTP: o.HTTPClient, Connect: o.Connect, FirstByte: o.FirstByte, Idle: o.Idle}
+	o.Concurrency, o.MaxTokens = max(1, cmp.Or(o.Concurrency, 32)), cmp.Or(o.MaxTokens, 4096)
+	p := &Provider{id: id, opts: o, url: base.JoinPath("messages").String(), header: http.Header{}}
+	maps.Copy(p.header, o.Header)
+	p.header.Set("Anthropic-Version", cmp.Or(o.Header.Get("Anthropic-Version"), version))
 	if o.APIKey != "" {
 		p.header.Set("X-Api-Key", o.APIKey)
-		p.client.Secrets = []string{o.APIKey}
 	}
+	p.client = &upstream.Client{Provider: id.String(), HTTP: o.HTTPClient, Secrets: []string{o.APIKey}, Connect: o.Connect, FirstByte: o.FirstByte, Idle: o.Idle, MaxBody: o.MaxBody}
 	p.client.Defaults()
 	return p, nil
 }
 
-// ID implements [llm.Model].
+// ID implements [llm.Model]. Host is the base URL, unless it is Anthropic's.
 func (p *Provider) ID() llm.ID { return p.id }
 
 // Can implements [llm.Model].
 func (p *Provider) Can(a llm.Ability) bool {
-	return a == llm.Streaming || a == llm.Tools || a == llm.Images
+	switch a {
+	case llm.Streaming, llm.Tools, llm.Images, llm.Schema:
+		return true
+	}
+	return false
 }
 
-// Do implements [llm.Model]. Each choice is a call of its own; a failure leaves
-// the other choices in the result beside the error.
+// Do implements [llm.Model]. Each choice is a call; wanted log-probabilities are
+// not there. A temperature above 1, the API's highest, is 1. Stop strings of
+// blanks alone, which the API refuses, are looked for here.
 func (p *Provider) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	switch {
 	case op.Kind == llm.Score:
 		return nil, &llm.UnsupportedError{Model: p.id, Ability: llm.ScoreText}
+	case op.Kind != llm.Generate:
+		return nil, &llm.UnsupportedError{Model: p.id, Ability: llm.Hidden}
 	case op.Request.Prompt != "":
 		return nil, &llm.UnsupportedError{Model: p.id, Ability: llm.RawPrompt}
-	}
-	body, err := encode(p.id.Name, op)
-	if err != nil {
-		return nil, fmt.Errorf("anthropic: %w", err)
-	}
-	var mu sync.Mutex
-	if deliver := op.Stream; deliver != nil {
-		op.Stream = func(e llm.Event) error {
-			mu.Lock()
-			defer mu.Unlock()
-			return deliver(e)
-		}
-	}
-	if op.N() == 0 {
+	case op.N() == 0:
 		return &llm.Result{}, nil
 	}
-	results := make([]*llm.Result, op.N())
-	var g errgroup.Group
-	g.SetLimit(p.concurrency)
-	for k := range results {
-		g.Go(func() (err error) {
-			results[k], err = p.call(ctx, op, body, op.Index(k))
-			return err
-		})
+	body, err := encodeRequest(p.id.Name, op.Request, p.opts.MaxTokens, op.Stream != nil)
+	if err != nil {
+		return nil, err
 	}
-	err = g.Wait()
-	var all *llm.Result
-	for _, r := range results {
-		switch {
-		case r == nil:
-		case all == nil:
-			all = r
-		default:
-			all.Choices = append(all.Choices, r.Choices...)
-			all.Usage.PromptTokens += r.Usage.PromptTokens
-			all.Usage.PromptCached += r.Usage.PromptCached
-			all.Usage.CompletionTokens += r.Usage.CompletionTokens
-		}
-	}
-	return all, err
-}
-
-// request is the body of a call.
-type request struct {
-	Model       string          `json:"model"`
-	MaxTokens   int             `json:"max_tokens"`
-	System      string          `json:"system,omitempty"`
-	Messages    []message       `json:"messages"`
-	Temperature *float64        `json:"temperature,omitempty"`
-	TopP        *float64        `json:"top_p,omitempty"`
-	TopK        int             `json:"top_k,omitempty"`
-	Stop        []string        `json:"stop_sequences,omitempty"`
-	Stream      bool            `json:"stream,omitempty"`
-	Tools       json.RawMessage `json:"tools,omitempty"`
-}
-
-type message struct {
-	Role    string          `json:"role"`
-	Content json.RawMessage `json:"content"`
-}
-
-// encode lifts system turns out of the conversation, where the API wants them.
-// Tools are taken in the API's own form; content parts go as they are.
-func encode(model string, op llm.Op) ([]byte, error) {
-	r := op.Request
-	out := request{Model: model, MaxTokens: cmp.Or(r.MaxTokens, defaultMaxTokens), Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, Stop: r.Stop, Stream: op.Stream != nil, Tools: r.Extra["tools"]}
-	if out.Temperature != nil && *out.Temperature > 1 {
-		one := 1.0 // the API's highest
-		out.Temperature = &one
-	}
-	// The API refuses stop sequences of blanks alone; they are cut here.
-	out.Stop = nil
-	for _, s := range r.Stop {
-		if strings.TrimSpace(s) != "" {
-			out.Stop = append(out.Stop, s)
-		}
-	}
-	var system []string
-	for i, m := range r.Messages {
-		switch m.Role {
-		case "system", "developer":
-			system = append(system, m.Text)
-		case "user", "assistant":
-			content, err := contentOf(m)
-			if err != nil {
-				return nil, fmt.Errorf("message %d: %w", i, err)
-			}
-			out.Messages = append(out.Messages, message{m.Role, content})
-		default:
-			return nil, fmt.Errorf("message %d: the Messages API has no role %q: want system, user or assistant", i, m.Role)
-		}
-	}
-	out.System = strings.Join(system, "\n\n")
-	if len(out.Messages) == 0 {
-		return nil, errors.New("the request has no user message")
-	}
-	return json.Marshal(out)
-}
-
-func contentOf(m llm.Message) (json.RawMessage, error) {
-	var raw struct {
-		Content json.RawMessage `json:"content"`
-	}
-	if len(m.Raw) > 0 {
-		if err := json.Unmarshal(m.Raw, &raw); err != nil {
+	stream := upstream.OneAtATime(op.Stream)
+	_, blank := splitStops(op.Request.Stop)
+	return upstream.Each(upstream.Indices(op), p.opts.Concurrency, func(index int) (*llm.Result, error) {
+		res, err := p.exchange(ctx, body, index, blank, stream)
+		if err != nil {
 			return nil, err
 		}
-	}
-	if len(raw.Content) > 0 && raw.Content[0] == '[' {
-		return raw.Content, nil
-	}
-	return json.Marshal(m.Text)
+		res.Choices[0].Index = index
+		return res, nil
+	})
 }
 
-func (p *Provider) call(ctx context.Context, op llm.Op, body []byte, index int) (*llm.Result, error) {
+func (p *Provider) exchange(ctx context.Context, body []byte, index int, stops []string, stream func(llm.Event) error) (*llm.Result, error) {
 	resp, err := p.client.Post(ctx, p.url, p.header, body)
 	if err != nil {
 		return nil, err
@@ -210,136 +127,110 @@ func (p *Provider) call(ctx context.Context, op llm.Op, body []byte, index int) 
 	defer resp.Body.Close()
 	var res *llm.Result
 	if resp.Type == "text/event-stream" {
-		res, err = p.readStream(resp, op, index)
+		res, err = p.readStream(ctx, resp, index, stops, stream)
 	} else {
-		res, err = p.readWhole(resp, index)
+		res, err = p.readWhole(resp, index, stops, stream)
 	}
 	if err != nil {
 		return nil, err
 	}
-	cut(&res.Choices[0], op.Request.Stop)
 	res.Header = upstream.Keep(resp.Header)
 	return res, nil
 }
 
-// reply is a whole message, and what message_start of a stream begins with.
-type reply struct {
-	Type    string  `json:"type"`
-	Model   string  `json:"model"`
-	Content []block `json:"content"`
-	Stop    string  `json:"stop_reason"`
-	Usage   usage   `json:"usage"`
-}
-
-type block struct {
-	Type     string `json:"type"`
-	Text     string `json:"text"`
-	Thinking string `json:"thinking"`
-}
-
-type usage struct {
-	Input    int64 `json:"input_tokens"`
-	Output   int64 `json:"output_tokens"`
-	Created  int64 `json:"cache_creation_input_tokens"`
-	FromHits int64 `json:"cache_read_input_tokens"`
-}
-
-func (u usage) llm() llm.Usage {
-	return llm.Usage{PromptTokens: u.Input + u.Created + u.FromHits, PromptCached: u.FromHits, CompletionTokens: u.Output}
-}
-
-// finishes gives the contract's names to the API's.
-var finishes = map[string]string{"end_turn": "stop", "stop_sequence": "stop", "pause_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter"}
-
-func (p *Provider) readWhole(resp *upstream.Response, index int) (*llm.Result, error) {
+func (p *Provider) readWhole(resp *upstream.Response, index int, stops []string, stream func(llm.Event) error) (*llm.Result, error) {
 	data, err := p.client.ReadAll(resp)
 	if err != nil {
 		return nil, err
 	}
-	var r reply
-	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, p.client.Malformed(resp.Status, "the reply is not the JSON of a message: %v", err)
-	}
-	if r.Type != "message" {
+	if hasField(data, "error") {
 		return nil, p.client.ErrorFrom(resp.Status, data)
 	}
-	if len(r.Content) == 0 && r.Stop == "" {
-		return nil, p.client.Malformed(resp.Status, "the reply has no content")
+	res, err := decodeMessage(data)
+	if err != nil {
+		return nil, p.client.Malformed(resp.Status, "%v", err)
 	}
-	c := llm.Choice{Index: index, Finish: cmp.Or(finishes[r.Stop], r.Stop), Raw: data}
-	for _, b := range r.Content {
-		c.Text += b.Text
-		c.Reasoning += b.Thinking
+	if text, found := (&cutter{stops: stops}).add(res.Choices[0].Text); found {
+		cut(&res.Choices[0], text)
 	}
-	return &llm.Result{Model: r.Model, Choices: []llm.Choice{c}, Usage: r.Usage.llm(), Raw: data}, nil
+	if stream == nil {
+		return res, nil
+	}
+	res.Choices[0].Index = index
+	for _, e := range res.Choices[0].Events() { // the server does not stream
+		if err := stream(e); err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
-// event is one event of a stream.
-type event struct {
-	Type    string          `json:"type"`
-	Message reply           `json:"message"`
-	Error   json.RawMessage `json:"error"`
-	Usage   usage           `json:"usage"`
-	Delta   struct {
-		Text     string `json:"text"`
-		Thinking string `json:"thinking"`
-		Stop     string `json:"stop_reason"`
-	} `json:"delta"`
-}
-
-// readStream passes each piece on as it comes. A stream that ends without
-// message_stop was cut: an error, never a clean end.
-func (p *Provider) readStream(resp *upstream.Response, op llm.Op, index int) (*llm.Result, error) {
-	c := llm.Choice{Index: index}
-	res := &llm.Result{}
+func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, index int, stops []string, stream func(llm.Event) error) (*llm.Result, error) {
+	var answer assembler
+	cutter := cutter{stops: stops}
+	delivered := false
+	var text strings.Builder
+	deliver := func(e llm.Event) error {
+		text.WriteString(e.Text)
+		if stream == nil || e.Text == "" && e.Finish == "" && e.Raw == nil {
+			return nil
+		}
+		e.Index, delivered = index, true
+		return stream(e)
+	}
+	fail := func(format string, args ...any) error {
+		e := p.client.Malformed(resp.Status, format, args...)
+		e.Temporary = !delivered
+		return e
+	}
 	events := upstream.NewEvents(resp.Body)
-	for {
-		raw, err := events.Next()
+	for !answer.done && !cutter.found {
+		event, err := events.Next()
+		var api *llm.APIError
+		switch {
+		case err == io.EOF:
+			return nil, fail("the stream was cut: it ended without message_stop")
+		case err != nil && ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.As(err, &api):
+			api.Temporary = api.Temporary && !delivered
+			return nil, api
+		case err != nil:
+			return nil, fail("%v", err)
+		case event.Name == "error" || hasField(event.Data, "error"):
+			e := p.client.ErrorFrom(resp.Status, event.Data)
+			e.Temporary = e.Temporary && !delivered
+			return nil, e
+		}
+		pieces, err := answer.Add(event.Data)
 		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
+			return nil, fail("%v", err)
+		}
+		for _, e := range pieces {
+			switch {
+			case e.Text != "":
+				e.Text, _ = cutter.add(e.Text)
+			case e.Finish != "":
+				e.Text = cutter.held
 			}
-			return nil, &llm.APIError{Provider: p.id.String(), Status: resp.Status, Message: "the stream broke off", Temporary: c.Text == "" && c.Reasoning == "", Err: err}
-		}
-		var e event
-		if err := json.Unmarshal(raw.Data, &e); err != nil {
-			failure := p.client.Malformed(resp.Status, "an event of the stream is not JSON: %v", err)
-			failure.Temporary = c.Text == ""
-			return nil, failure
-		}
-		switch e.Type {
-		case "message_start":
-			res.Model, res.Usage = e.Message.Model, e.Message.Usage.llm()
-		case "content_block_delta":
-			c.Text += e.Delta.Text
-			c.Reasoning += e.Delta.Thinking
-			if e.Delta.Text != "" && op.Stream != nil {
-				if err := op.Stream(llm.Event{Index: index, Text: e.Delta.Text}); err != nil {
+			if err := deliver(e); err != nil {
+				return nil, err
+			}
+			if cutter.found {
+				if err := deliver(llm.Event{Finish: "stop"}); err != nil {
 					return nil, err
 				}
+				break
 			}
-		case "message_delta":
-			c.Finish = cmp.Or(finishes[e.Delta.Stop], e.Delta.Stop)
-			res.Usage.CompletionTokens = e.Usage.Output
-		case "error":
-			failure := p.client.ErrorFrom(resp.Status, raw.Data)
-			failure.Temporary = failure.Temporary && c.Text == ""
-			return nil, failure
-		case "message_stop":
-			res.Choices = []llm.Choice{c}
-			if op.Stream == nil {
-				return res, nil
-			}
-			return res, op.Stream(llm.Event{Index: index, Finish: c.Finish})
 		}
 	}
-}
-
-// cut ends a choice before the first stop string in it.
-func cut(c *llm.Choice, stops []string) {
-	for _, s := range stops {
-		if i := strings.Index(c.Text, s); s != "" && i >= 0 {
-			c.Text, c.Finish = c.Text[:i], "stop"
-		}
+	res, err := answer.Result()
+	if err != nil {
+		return nil, fail("%v", err)
 	}
+	if cutter.found { // what the API would have counted is not known
+		cut(&res.Choices[0], text.String())
+		res.Usage.CompletionTokens = max(res.Usage.CompletionTokens, int64(answer.pieces))
+	}
+	return res, nil
 }
