@@ -185,12 +185,17 @@ func TestBeliefIsWrittenAsTheContractSays(t *testing.T) {
 // four answers that agree, in one of four that do not.
 func fitted(t testing.TB, m *gnothi.Mind) *calibrate.Set {
 	t.Helper()
+	return fittedOn(t, m, "consistency/agreement")
+}
+
+func fittedOn(t testing.TB, m *gnothi.Mind, signal string) *calibrate.Set {
+	t.Helper()
 	b := ask(t, m)
 	var examples []calibrate.Example
 	for i := range 400 {
 		agreement := float64(i % 2)
 		examples = append(examples, calibrate.Example{
-			Readings: []calibrate.Named{{Name: "consistency/agreement", Reading: monitor.Reading{Score: agreement, Raw: 4 * agreement, Source: "samples", Reads: 4}}},
+			Readings: []calibrate.Named{{Name: signal, Reading: monitor.Reading{Score: agreement, Raw: 4 * agreement, Source: "samples", Reads: 4}}},
 			Right:    (i/2%4 > 0) == (agreement == 1),
 		})
 	}
@@ -277,7 +282,7 @@ func TestOutcomesAreToldApart(t *testing.T) {
 		"<think>Paris, I guess": {text.Unparsed, "<think>Paris, I guess", false},
 	} {
 		m := newMind(t, witness(said), five())
-		b := ask(t, newMind(t, witness(said), five(), gnothi.WithCalibrators(fitted(t, m))))
+		b := ask(t, newMind(t, witness(said), five(), gnothi.WithCalibrators(fittedOn(t, m, "likelihood/mean-logprob"))))
 		if b.Outcome != c.outcome.String() || *b.Answer != c.answer || (b.Probability != nil) != c.known {
 			t.Errorf("%q: %s %q, probability %v; want %s %q", said, b.Outcome, *b.Answer, b.Probability, c.outcome, c.answer)
 		}
@@ -339,6 +344,22 @@ func TestFiguresThatMakeNoSenseDoNotReachABelief(t *testing.T) {
 		}
 		written(t, b) // JSON has no such numbers
 	}
+	for name, r := range map[string]monitor.Reading{"score": {Score: math.NaN()}, "raw": {Score: 0.5, Raw: math.Inf(-1)}} {
+		b := ask(t, newMind(t, script.Texts("Paris"), gnothi.WithSignals(constant{r})))
+		if b.Missing["a/constant"] != "score is not finite" {
+			t.Errorf("%s of a signal of one's own: %v", name, b.Missing)
+		}
+		written(t, b)
+	}
+}
+
+// constant is a signal that reads the same of everything.
+type constant struct{ r monitor.Reading }
+
+func (constant) Name() string { return "a/constant" }
+
+func (s constant) Score(_ context.Context, _ *monitor.Trial, cs []*monitor.Candidate) ([]monitor.Reading, error) {
+	return slices.Repeat([]monitor.Reading{s.r}, len(cs)), nil
 }
 
 // patience bounds what must not take long, on a busy machine.

@@ -128,6 +128,7 @@ func TestStoppers(t *testing.T) {
 		"window, the second":             {control.Window{W: 3, Max: 40}, []string{"7", "3", "7", "7", "7", "7"}, 6},
 		"window, not across the border":  {control.Window{W: 3, Max: 9}, []string{"3", "7", "7", "7", "3", "7"}, 9},
 		"window, unparsed break it":      {control.Window{W: 3, Max: 6}, []string{"7", "7", "hm"}, 6},
+		"window of what cannot be read":  {control.Window{W: 3, Max: 6}, []string{"hm"}, 6},
 		"window, never":                  {control.Window{W: 4, Max: 10}, []string{"3", "7"}, 10},
 		"window of refusals":             {control.Window{W: 2, Max: 10}, repeat(10, refusal), 2},
 		"certified, unanimous":           {control.Certified{Alpha: 0.05, Max: 40}, repeat(40, "7"), 6},
@@ -142,6 +143,13 @@ func TestStoppers(t *testing.T) {
 				t.Errorf("stopped at %d of %d calls (%s), want %d", len(res.Pool), m.Calls(), res.Stopped, c.n)
 			}
 		})
+	}
+}
+
+// Windows follow each other: three alike across a border are no window.
+func TestWindowsDoNotSlide(t *testing.T) {
+	if more := (control.Window{W: 3, Max: 9}).More([]int{0, 1, 1, 1}); more != 2 {
+		t.Errorf("in the middle of a window %d more, want 2", more)
 	}
 }
 
