@@ -166,7 +166,7 @@ func lcs(a, b []string) int {
 		}
 	}
 	zeros := 0
-	for i := range len(a) {
+	for i := range a {
 		if v[i/64]>>(i%64)&1 == 0 {
 			zeros++
 		}
