@@ -384,6 +384,9 @@ func r2(r *http.Request, body []byte) *http.Request {
 // never an answer, under direct and under a policy, in one piece and streamed.
 func TestFaults(t *testing.T) {
 	for i, f := range llmtest.Faults() {
+		if f.Name == "100 MB" && testing.Short() {
+			continue // slow under the race detector
+		}
 		for _, streaming := range []bool{false, true} {
 			// A deliberating policy asks without streaming.
 			for _, policy := range []string{"direct", "self-consistency?n=1"} {
