@@ -21,9 +21,6 @@ func (s State) Gather(ctx context.Context, t *monitor.Trial) ([]float32, error) 
 	if !t.Model.Can(llm.Hidden) {
 		return nil, &monitor.MissingError{Needs: "hidden states (a local model)"}
 	}
-	res, err := t.Do(ctx, llm.Op{Kind: llm.Trace, Request: t.Request, Depth: s.Depth, Role: "trace"})
-	if err != nil {
-		return nil, err
-	}
-	return res.Choices[0].State, nil
+	traced, err := t.Ask(ctx, llm.Op{Kind: llm.Trace, Request: t.Request, Depth: s.Depth, Role: "trace"})
+	return traced.State, err
 }
