@@ -359,12 +359,12 @@ func TestRecordAndReplay(t *testing.T) {
 	if _, err := m.Do(t.Context(), op); err == nil || !strings.Contains(err.Error(), "tape has no answer") {
 		t.Errorf("got %v", err)
 	}
-	if err := fails(llm.Record(inner, brokenWriter{}), t.Context()); err == nil || !strings.Contains(err.Error(), "recording: disk full") {
+	if err := fails(t.Context(), llm.Record(inner, brokenWriter{})); err == nil || !strings.Contains(err.Error(), "recording: disk full") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func fails(m llm.Model, ctx context.Context) error {
+func fails(ctx context.Context, m llm.Model) error {
 	_, err := m.Do(ctx, count(""))
 	return err
 }
@@ -444,4 +444,23 @@ func ExampleCached() {
 	}
 	fmt.Println(ledger.Spent().Calls, "paid,", ledger.Spent().CachedCalls, "from the cache")
 	// Output: 2 paid, 4 from the cache
+}
+
+func ExampleRecord() {
+	var tape bytes.Buffer
+	op := llm.Op{Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: "Capital of France?"}}}}
+	ctx := context.Background()
+	if _, err := llm.Record(script.Texts("Paris"), &tape).Do(ctx, op); err != nil {
+		panic(err)
+	}
+	m, err := replay.Parse("tape", tape.Bytes())
+	if err != nil {
+		panic(err)
+	}
+	res, err := m.Do(ctx, op)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(res.Choices[0].Text)
+	// Output: Paris
 }

@@ -188,7 +188,7 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, inde
 		event, err := events.Next()
 		var api *llm.APIError
 		switch {
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // a broken connection wraps it
 			return nil, fail("the stream was cut: it ended without message_stop")
 		case err != nil && ctx.Err() != nil:
 			return nil, context.Cause(ctx)

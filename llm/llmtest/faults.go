@@ -43,6 +43,9 @@ const (
 	done      = "data: [DONE]\n\n"
 )
 
+// say writes what the client may no longer be there to read.
+func say(w io.Writer, s string) { _, _ = io.WriteString(w, s) }
+
 func event(data string) string { return "data: " + data + "\n\n" }
 
 // status answers with an error object.
@@ -53,7 +56,7 @@ func status(code int, body string, header ...string) http.HandlerFunc {
 			w.Header().Set(header[i], header[i+1])
 		}
 		w.WriteHeader(code)
-		io.WriteString(w, body)
+		say(w, body)
 	}
 }
 
@@ -62,11 +65,11 @@ func answers(plain, stream string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if streams(r) {
 			w.Header().Set("Content-Type", "text/event-stream")
-			io.WriteString(w, stream)
+			say(w, stream)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, plain)
+		say(w, plain)
 	}
 }
 
@@ -90,7 +93,7 @@ func hang(plain, stream string) http.HandlerFunc {
 			w.Header().Set("Content-Type", "text/event-stream")
 		}
 		if body != "" {
-			io.WriteString(w, body)
+			say(w, body)
 			w.(http.Flusher).Flush()
 		}
 		<-r.Context().Done()
@@ -104,9 +107,9 @@ func reset(after string) http.HandlerFunc {
 		if err != nil {
 			return
 		}
-		io.WriteString(conn, after)
+		say(conn, after)
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			tcp.SetLinger(0)
+			_ = tcp.SetLinger(0) // without it the end is an orderly one
 		}
 		conn.Close()
 	}
@@ -116,7 +119,7 @@ func trickle(body string, kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
 		for i := range len(body) {
-			io.WriteString(w, body[i:i+1])
+			say(w, body[i:i+1])
 			w.(http.Flusher).Flush()
 		}
 	}
@@ -151,14 +154,14 @@ func chunk(fields string) string {
 func big(n int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"`)
+		say(w, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"`)
 		block := strings.Repeat("a", 1<<16)
 		for ; n > 0; n -= len(block) {
 			if _, err := io.WriteString(w, block); err != nil {
 				return
 			}
 		}
-		io.WriteString(w, `"}}]}`)
+		say(w, `"}}]}`)
 	}
 }
 
@@ -170,7 +173,7 @@ func Faults() []Fault {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(code)
-			io.WriteString(w, page)
+			say(w, page)
 		}
 	}
 	positive := `"logprobs":{"content":[{"token":"Paris","logprob":0.5,"bytes":null,"top_logprobs":[]}]}`
@@ -228,7 +231,7 @@ func Faults() []Fault {
 		{Name: "stream as answer to a plain call", Fine: true, Plain: true, Serve: trickle(event(goodChunk)+event(goodEnd)+done, "text/event-stream")},
 		{Name: "JSON called text", Fine: true, Plain: true, Serve: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
-			io.WriteString(w, good)
+			say(w, good)
 		}},
 	}
 }

@@ -394,9 +394,9 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, op l
 	for events := upstream.NewEvents(resp.Body); ; {
 		event, err := events.Next()
 		switch {
-		case err == io.EOF && answer.Done():
+		case err == io.EOF && answer.Done(): //nolint:errorlint // likewise
 			// Without [DONE], but complete.
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // a broken connection wraps it
 			return nil, 0, fail("the stream was cut: it ended without [DONE] or a finish reason")
 		case err != nil && ctx.Err() != nil:
 			return nil, 0, context.Cause(ctx)

@@ -72,11 +72,11 @@ func TestRequestsSurvive(t *testing.T) {
 }
 
 func TestRequestIsUnderstood(t *testing.T) {
-	r, call, err := openai.DecodeRequest([]byte(requests[2]))
+	r, _, err := openai.DecodeRequest([]byte(requests[2]))
 	if err != nil || r.Messages[0].Text != "what is this?" || r.Messages[0].Raw == nil {
 		t.Errorf("%+v, %v", r.Messages, err)
 	}
-	r, call, err = openai.DecodeRequest([]byte(requests[4]))
+	r, call, err := openai.DecodeRequest([]byte(requests[4]))
 	if err != nil || call != (openai.Call{Model: "m", Seed: 11}) || r.MaxTokens != 5 || *r.Temperature != 0 || *r.TopP != 0.1 || *r.MinP != 0 || r.TopK != 7 || !r.LogProbs || r.TopLogProbs != 3 || r.Messages[0].Raw != nil {
 		t.Errorf("%+v %+v %v", r, call, err)
 	}

@@ -322,7 +322,7 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF { //nolint:errorlint // a Reader ends with this very value; a broken connection wraps it
 		err = b.client.failed(b.parent, b.ctx, err)
 	}
 	return n, err
