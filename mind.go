@@ -123,10 +123,19 @@ func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.
 	b.Calibration.Status = calibrate.Uncalibrated
 	study := &Study{Key: calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}}
 	b.Study = study
-	// What can be known before answering is read first: its work is the answer's too.
-	before, err := m.before(ctx, trial, study)
+	// What can be known before answering is read first: its work is the answer's
+	// too. Only under a ceiling does the answer come first.
+	first := m.limits == (llm.Limits{})
+	var before []monitor.Signal
+	var err error
+	if first {
+		before, err = m.before(ctx, trial, study)
+	}
 	if err == nil {
 		study.Result, err = m.policy.Run(ctx, trial)
+	}
+	if err == nil && !first {
+		before, err = m.before(ctx, trial, study)
 	}
 	res := study.Result
 	if err == nil && res.Best == nil {
@@ -146,20 +155,18 @@ func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.
 }
 
 // before reads the hidden state after the question, where the calibrator has a
-// probe for it or the caller wants it, and gives the probe's signal. A budget
-// that does not reach so far leaves the probe out.
+// probe for it or the caller wants it, and gives the probe's signal. A failure,
+// such as of a budget that does not reach so far, is the signal's, not the
+// question's.
 func (m *Mind) before(ctx context.Context, t *monitor.Trial, s *Study) ([]monitor.Signal, error) {
 	c, ok := m.calibrators.Find(s.Key)
 	probed := ok && c.Probe != nil
 	if !probed && !m.trace || !m.model.Can(llm.Hidden) {
 		return nil, nil
 	}
-	state, err := monitor.Get(ctx, t, probe.State{Depth: probe.Depth})
-	if errors.Is(err, llm.ErrBudget) {
-		return nil, nil
-	}
-	if s.State = state; err != nil || !probed {
-		return nil, err
+	s.State, _ = monitor.Get(ctx, t, probe.State{Depth: probe.Depth}) // the signal has the error
+	if ctx.Err() != nil || !probed {
+		return nil, ctx.Err()
 	}
 	return []monitor.Signal{c.Probe.Signal()}, nil
 }

@@ -26,7 +26,9 @@ import (
 	"gnothi/monitor"
 	"gnothi/monitor/calibrate"
 	"gnothi/monitor/likelihood"
+	"gnothi/monitor/probe"
 	"gnothi/monitor/verbal"
+	"gnothi/stats"
 	"gnothi/text"
 )
 
@@ -453,6 +455,56 @@ func TestBudgets(t *testing.T) {
 	b, err = newMind(t, witness("Paris"), five(), gnothi.WithLimits(llm.Limits{Calls: 5}), gnothi.WithSignals(verbal.PTrue())).Ask(t.Context(), gnothi.Question{Text: question})
 	if err != nil || !strings.Contains(b.Missing["verbal/p-true"], "budget reached") {
 		t.Errorf("no call left: %v, %v", b.Missing, err)
+	}
+}
+
+// traced is a witness whose hidden state can be read, or cannot.
+type traced struct {
+	*script.Model
+	fail error
+}
+
+func (traced) Can(a llm.Ability) bool { return a != llm.ScoreText }
+
+func (m traced) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
+	if op.Kind != llm.Trace {
+		return m.Model.Do(ctx, op)
+	}
+	if m.fail != nil {
+		return nil, m.fail
+	}
+	return &llm.Result{Choices: []llm.Choice{{State: []float32{1, 2}}}, Usage: llm.Usage{PromptTokens: 4}}, nil
+}
+
+func TestProbeNeverCostsTheAnswer(t *testing.T) {
+	direct := gnothi.WithPolicy("direct", control.Direct())
+	c := &calibrate.Calibrator{
+		Key: ask(t, newMind(t, witness("Paris"), direct)).Study.Key, Signals: []string{probe.Name}, Probe: &probe.PIK{Depth: probe.Depth, Weight: []float64{1, 0}},
+		Fit: &stats.Logistic{Mean: []float64{0}, Scale: []float64{1}, Coef: []float64{1}, Cov: [][]float64{{0, 0}, {0, 0}}, N: 600}, Spread: [][]float64{{1}}, Reach: 9,
+	}
+	set := &calibrate.Set{}
+	set.Add(c)
+	for name, q := range map[string]struct {
+		fail    error
+		limits  llm.Limits
+		missing string
+	}{
+		"read":               {nil, llm.Limits{}, ""},
+		"room for both":      {nil, llm.Limits{Calls: 2}, ""},
+		"room for an answer": {nil, llm.Limits{Calls: 1}, "budget reached"},
+		"it fails":           {errors.New("no state today"), llm.Limits{}, "no state today"},
+	} {
+		mind := newMind(t, traced{witness("Paris"), q.fail}, direct, gnothi.WithCalibrators(set), gnothi.WithLimits(q.limits), gnothi.WithTrace())
+		b, err := mind.Ask(t.Context(), gnothi.Question{Text: question})
+		if err != nil || *b.Answer != "Paris" || (b.Missing[probe.Name] == "") != (q.missing == "") || !strings.Contains(b.Missing[probe.Name], q.missing) {
+			t.Errorf("%s: missing %v, %v", name, b.Missing, err)
+		}
+		if known := q.missing == ""; (b.Probability != nil) != known || (len(b.Study.State) == 2) != known {
+			t.Errorf("%s: probability %v, state %v", name, b.Probability, b.Study.State)
+		}
+		if p := b.Probability; p != nil && math.Abs(*p-stats.Sigmoid(1)) > 1e-5 {
+			t.Errorf("%s: probability %v", name, *p)
+		}
 	}
 }
 
