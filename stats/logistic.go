@@ -73,7 +73,7 @@ func FitLogistic(x [][]float64, y []float64, l2 float64) (*Logistic, error) {
 		next := mat.NewVecDense(beta.Len(), nil)
 		for size := 1.0; ; size /= 2 {
 			next.AddScaledVec(beta, size, step)
-			if v := objective(next); v <= current || size < 1e-8 {
+			if v := objective(next); v <= current+1e-12*(1+current) || size < 1e-8 { // near the optimum only rounding tells them apart
 				current = v
 				break
 			}

@@ -95,7 +95,8 @@ func askFile(cmd *cobra.Command, c *config, options []gnothi.Option, b batch) er
 	if err != nil {
 		return err
 	}
-	w, done := io.Writer(cmd.OutOrStdout()), 0
+	var done int
+	w := cmd.OutOrStdout()
 	if b.out != "" {
 		f, n, err := reopen(b.out, qs, c.String("policy"))
 		if err != nil {
