@@ -95,7 +95,7 @@ func (c *config) policy(spec string, n numbers) (control.Policy, error) {
 }
 
 // openModel opens the model of the configuration, fetching a known local model
-// that is not there yet.
+// that is not there yet, and records its calls where --trace asks for it.
 func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, func() error, error) {
 	spec := c.String("model")
 	o := catalog.ModelOptions{Pull: puller(cmd)}
@@ -105,7 +105,16 @@ func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, 
 		}
 		spec = o.Spec
 	}
-	return catalog.OpenModel(ctx, spec, o)
+	m, closeModel, err := catalog.OpenModel(ctx, spec, o)
+	path, _ := cmd.Flags().GetString("trace")
+	if err != nil || path == "" {
+		return m, closeModel, err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, nil, errors.Join(usage(err), closeModel())
+	}
+	return llm.Record(m, f), func() error { return errors.Join(closeModel(), f.Close()) }, nil
 }
 
 // puller finds a local model's file and fetches a known one that is not here.

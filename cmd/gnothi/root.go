@@ -63,5 +63,6 @@ func modelFlags(f *pflag.FlagSet) {
 	f.Float64("threshold", 0, "withhold answers below this probability")
 	f.Float64("hedge", 0, "give answers below this probability with their doubt")
 	f.String("format", settings["format"].def, "how questions are asked: "+strings.Join([]string{"auto", "shots", "chat"}, ", "))
+	f.String("trace", "", "file that records every call, for --model replay:FILE")
 	f.StringSlice("signals", nil, "signals to read besides those that cost nothing, e.g. verbal/p-true")
 }
