@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,22 @@ func BenchmarkDecode(b *testing.B) {
 			b.ReportMetric(float64(32*s*b.N)/b.Elapsed().Seconds(), "tok/s") // the first token is the prompt's
 		})
 	}
+}
+
+// BenchmarkCallers is Decode/8 with eight callers of one sample each, which the engine has to bring
+// together by itself.
+func BenchmarkCallers(b *testing.B) {
+	const callers = 8
+	e := open(b, modelPath(b), engine.Options{})
+	p := prefill(b, e, nil, benchIDs(128))
+	for b.Loop() {
+		var group sync.WaitGroup
+		for i := range callers {
+			group.Go(func() { generate(b, e, p, engine.Sampling{Seed: uint64(i), Temperature: 1, MaxTokens: 33}) })
+		}
+		group.Wait()
+	}
+	b.ReportMetric(float64(32*callers*b.N)/b.Elapsed().Seconds(), "tok/s")
 }
 
 // BenchmarkFirstToken opens the model, reads a prompt of five tokens and generates one.

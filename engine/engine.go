@@ -112,7 +112,7 @@ func start(f *gguf.File, opts Options) (*Engine, error) {
 	ready := make(chan error, 1)
 	go func() {
 		_, err := e.tokenizer()
-		e.template() // reads the file, which must not happen after Close; its error is the user's if asked for
+		_, _ = e.template() // it reads the file, which must not happen after Close; Template returns its error
 		ready <- err
 	}()
 	m, err := model.Load(f, e.pool)

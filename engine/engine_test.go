@@ -551,6 +551,23 @@ func TestSlowCallback(t *testing.T) {
 	}
 }
 
+// TestFair: a long prompt keeps neither sequences nor short prompts waiting until it is through.
+func TestFair(t *testing.T) {
+	e := open(t, enginetest.Tiny{Type: gguf.Q4_1, Layers: 4, Context: 1 << 16}.File(t), engine.Options{})
+	p := prefill(t, e, nil, randomIDs(1, 10))
+	ctx, cancel := context.WithCancel(bg)
+	long := make(chan error)
+	go func() { long <- second(e.Prefill(ctx, nil, randomIDs(2, 1<<16))) }()
+	if got := generate(t, e, p, engine.Sampling{MaxTokens: 20}); len(got[0]) != 20 {
+		t.Errorf("%d tokens beside a long prompt", len(got[0]))
+	}
+	score(t, e, p, randomIDs(3, 50))
+	cancel()
+	if err := <-long; !errors.Is(err, context.Canceled) {
+		t.Errorf("the long prompt was through before 20 tokens and a short prompt were: %v", err)
+	}
+}
+
 func TestClose(t *testing.T) {
 	e := open(t, enginetest.Tiny{Type: gguf.Q4_1, Context: 1 << 16}.File(t), engine.Options{})
 	p := prefill(t, e, nil, randomIDs(1, 10))
