@@ -55,7 +55,7 @@ bench: ## Run the benchmarks; BENCH=pattern PACKAGES=./engine/... narrow them
 fuzz: ## Run every fuzz target for FUZZTIME
 	@git grep -oE '^func Fuzz[A-Za-z0-9_]+' -- '*_test.go' | while IFS=: read -r file target; do \
 		echo "$$file $${target#func }"; \
-		$(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
+		$(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" </dev/null; \
 	done
 
 .PHONY: verify
