@@ -117,7 +117,7 @@ func roman(w string) int {
 			last = v
 		}
 	}
-	if toRoman(total) != w {
+	if total <= 0 || toRoman(total) != w {
 		return 0
 	}
 	return total
