@@ -109,9 +109,10 @@ GLOBL minusEight<>(SB), RODATA|NOPTR, $4
 	VPBROADCASTD fifteen<>(SB), Y10 \
 	VBROADCASTSS minusEight<>(SB), Y11
 
-// The four rows of a group are one run of bytes. FETCHn asks for the n lines that the same run's
-// iteration will reach AHEAD bytes later: the hardware's prefetchers do not follow four pointers that
-// move a third of a line at a time.
+// Weights come from memory, and the hardware's prefetchers follow neither four pointers that move a
+// third of a line at a time nor runs across pages. So the loops ask for what they will reach AHEAD
+// bytes later: FETCHn for n lines of a group's four rows, which are one run of bytes, and before the
+// first group for its beginning. Asking past the end of the matrix does no harm.
 #define AHEAD 4096
 #define FETCH2 \
 	PREFETCHT0   (DX) \
@@ -133,6 +134,14 @@ TEXT name(SB), NOSPLIT, $0-48 \
 	MOVQ blocks+32(FP), R13 \
 	MOVQ groups+40(FP), BX \
 	CONSTANTS \
+	LEAQ AHEAD(R8), DX \
+	MOVQ R8, AX \
+first: \
+	PREFETCHT0   (AX) \
+	PREFETCHT0 64(AX) \
+	ADDQ $128, AX \
+	CMPQ AX, DX \
+	JLT first \
 group: \
 	LEAQ (R8)(R9*1), R10 \
 	LEAQ (R8)(R9*2), R11 \
@@ -189,6 +198,7 @@ TEXT name(SB), NOSPLIT, $0-24 \
 	XORQ AX, AX \
 	CONSTANTS \
 block: \
+	PREFETCHT0 AHEAD(R8)(AX*1) \
 	W(R8) \
 	VMOVUPS Y6,   (DI) \
 	VMOVUPS Y7, 32(DI) \

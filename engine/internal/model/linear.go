@@ -16,10 +16,11 @@ const (
 	// fusedRows is the largest number of inputs for which each multiplies the stored weights by
 	// itself. With more it is cheaper to dequantise once into a tile.
 	fusedRows = 2
-	// chunkBytes bounds the dequantised tile to a part of the second cache; chunkMin and chunkMax
-	// keep tasks between a few and a few dozen microseconds.
-	chunkBytes         = 192 << 10
-	chunkMin, chunkMax = 12, 192
+	// chunkBytes bounds the dequantised tile to a part of the second cache.
+	chunkBytes = 192 << 10
+	// Without a tile chunks are long, because memory is read fastest in long runs, but leave each
+	// worker a second one, in case the other is slow.
+	chunkMin, chunkMax = 12, 1024
 )
 
 // mul applies maps to the same inputs, f.in.Rows of them, stride apart, all in one go.
@@ -32,11 +33,11 @@ func (f *Pass) mul(in []float32, stride int, maps ...linear) {
 		total += l.w.Rows
 	}
 	for i, l := range maps {
-		size := chunkMax
+		size := min(total/(2*f.pool.Size()), chunkMax)
 		if f.in.Rows > fusedRows {
-			size = chunkBytes / (4 * l.w.Cols)
+			size = min(total/(4*f.pool.Size()), chunkBytes/(4*l.w.Cols))
 		}
-		size = max(min(size, total/(4*f.pool.Size()), chunkMax), chunkMin)
+		size = max(size, chunkMin)
 		size -= size % 12 // whole tiles either way round
 		for lo := 0; lo < l.w.Rows; lo += size {
 			f.chunks = append(f.chunks, chunk{i, lo, min(lo+size, l.w.Rows)})
