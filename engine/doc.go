@@ -17,7 +17,7 @@
 //
 // # Exactness and reproducibility
 //
-// Activations, keys and values are float32; on the default model logits are within 3e-5 of a float64
+// Activations, keys and values are float32; on the default model the compared logits are within 3e-5 of a float64
 // reference, where engines with 8-bit activations are off by up to 2.6 and answer differently. A
 // token's results do not depend, bit for bit, on what else runs, on how a prompt was cut into pieces,
 // or on the number of threads. So one seed gives one text, on the same kernel path ([Info.Kernels]).
@@ -25,7 +25,7 @@
 // # Limits
 //
 // Architecture llama; weights in F32, F16, BF16, Q8_0, Q4_0, Q4_1. AVX2 assembly on amd64, plain Go
-// (some fifty times slower) elsewhere or with the tag noasm. No cgo. docs/engine.md has figures.
+// (some twenty times slower) elsewhere or with the tag noasm. No cgo. docs/engine.md has figures.
 //
 // The package imports engine/... only.
 package engine

@@ -133,7 +133,7 @@ func TestGolden(t *testing.T) {
 	golden(t, "logits-smollm2.json", &file)
 	e := open(t, path, engine.Options{})
 	prompts := file.Prompts
-	if isGo(e) { // some fifty times slower
+	if isGo(e) { // some twenty times slower
 		prompts = slices.DeleteFunc(prompts, func(g goldenPrompt) bool { return len(g.IDs) > 8 })
 		for i := range prompts {
 			prompts[i].Greedy.IDs = prompts[i].Greedy.IDs[:2]
