@@ -99,15 +99,11 @@ func questionFrom(stdin io.Reader, args []string) (string, error) {
 
 func askOne(cmd *cobra.Command, c *config, options []gnothi.Option, question string, explain bool) error {
 	ctx := cmd.Context()
-	model, closeModel, err := c.openModel(ctx, cmd)
+	mind, closeModel, err := c.openMind(ctx, cmd, options)
 	if err != nil {
 		return err
 	}
 	defer closeModel()
-	mind, err := gnothi.New(model, options...)
-	if err != nil {
-		return err
-	}
 	b, err := mind.Ask(ctx, gnothi.Question{Text: question})
 	if err != nil {
 		if ctx.Err() != nil {

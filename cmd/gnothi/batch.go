@@ -110,15 +110,11 @@ func askFile(cmd *cobra.Command, c *config, options []gnothi.Option, b batch) er
 		return nil
 	}
 	ctx := cmd.Context()
-	model, closeModel, err := c.openModel(ctx, cmd)
+	mind, closeModel, err := c.openMind(ctx, cmd, options)
 	if err != nil {
 		return err
 	}
 	defer closeModel()
-	mind, err := gnothi.New(model, options...)
-	if err != nil {
-		return err
-	}
 	bar := newProgress(cmd, len(qs), "questions")
 	bar.set(done)
 	tally := map[string]int{}

@@ -107,15 +107,11 @@ func labelled(cmd *cobra.Command, c *config, in string, own bool, limit, workers
 		return nil, err
 	}
 	ctx := cmd.Context()
-	model, closeModel, err := c.openModel(ctx, cmd)
+	mind, closeModel, err := c.openMind(ctx, cmd, append(options, gnothi.WithTrace()))
 	if err != nil {
 		return nil, err
 	}
 	defer closeModel()
-	mind, err := gnothi.New(model, append(options, gnothi.WithTrace())...)
-	if err != nil {
-		return nil, err
-	}
 	emit := func(g graded) error {
 		rows = append(rows, g)
 		return nil

@@ -117,6 +117,19 @@ func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, 
 	return llm.Record(m, f), func() error { return errors.Join(closeModel(), f.Close()) }, nil
 }
 
+// openMind opens the model of the configuration and puts a Mind above it.
+func (c *config) openMind(ctx context.Context, cmd *cobra.Command, options []gnothi.Option) (*gnothi.Mind, func() error, error) {
+	model, closeModel, err := c.openModel(ctx, cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	mind, err := gnothi.New(model, options...)
+	if err != nil {
+		return nil, nil, errors.Join(err, closeModel())
+	}
+	return mind, closeModel, nil
+}
+
 // puller finds a local model's file and fetches a known one that is not here.
 func puller(cmd *cobra.Command) func(context.Context, string) (local.File, error) {
 	return func(ctx context.Context, spec string) (local.File, error) {
