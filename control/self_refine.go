@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"gnothi/llm"
 	"gnothi/monitor"
 	"gnothi/monitor/prompt"
 )
@@ -24,7 +23,7 @@ func SelfRefine(rounds int) Policy {
 }
 
 func critique(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (string, bool, error) {
-	reply, err := ask(ctx, t, "judge", critiqueTemplate.Fill("question", t.Question.Text, "answer", c.Text), 0)
+	reply, err := t.Aside(ctx, monitor.Aside{Role: "judge", Text: critiqueTemplate.Fill("question", t.Question.Text, "answer", c.Text)})
 	if err != nil {
 		return "", false, err
 	}
@@ -41,16 +40,9 @@ func critique(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (stri
 const noChange = "NO CHANGE"
 
 func revise(ctx context.Context, t *monitor.Trial, round int, c *monitor.Candidate, feedback string) (*monitor.Candidate, error) {
-	reply, err := ask(ctx, t, "rewrite", reviseTemplate.Fill("question", t.Question.Text, "answer", c.Text, "feedback", feedback), round)
+	reply, err := t.Aside(ctx, monitor.Aside{Role: "rewrite", Index: round, Text: reviseTemplate.Fill("question", t.Question.Text, "answer", c.Text, "feedback", feedback)})
 	if err != nil {
 		return nil, err
 	}
 	return t.Candidate(reply, monitor.FromRevision, c), nil
-}
-
-// ask puts one prompt to the model in a fresh context, greedily.
-func ask(ctx context.Context, t *monitor.Trial, role, content string, i int) (llm.Choice, error) {
-	greedy := 0.0
-	req := llm.Request{Messages: []llm.Message{{Role: "user", Text: content}}, MaxTokens: 256, Temperature: &greedy, LogProbs: t.Model.Can(llm.LogProbs)}
-	return t.Ask(ctx, llm.Op{Request: req, Seed: t.SeedFor(role, i), Role: role})
 }

@@ -1,0 +1,61 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gnothi/llm"
+)
+
+// Aside is what a method asks the model besides the trial's own question: for a
+// verdict, a critique, a rewrite. It goes in a context of its own, so nothing of
+// the conversation that made a candidate goes with it unless Messages says so.
+type Aside struct {
+	Role        string        // judge, rewrite, rank, …: how the ledger books it
+	Index       int           // numbers the asides of one role, so that each has a seed of its own
+	Text        string        // the prompt, filled from a versioned template
+	Messages    []llm.Message // instead of Text, a conversation
+	MaxTokens   int           // 0: 256
+	Temperature float64       // 0: greedy
+	TopLogProbs int           // 0..20: also the likeliest alternatives of each token
+}
+
+// Aside asks once. Token log-probabilities come with the reply where the model
+// has them.
+func (t *Trial) Aside(ctx context.Context, a Aside) (llm.Choice, error) {
+	return t.Ask(ctx, t.aside(a))
+}
+
+// Asides asks n times with one shared prompt. When a budget or the model gives
+// out after some replies, those come with the error.
+func (t *Trial) Asides(ctx context.Context, a Aside, n int) ([]llm.Choice, error) {
+	op := t.aside(a)
+	op.Indices = llm.Range(0, n)
+	res, err := t.Do(ctx, op)
+	if res == nil {
+		return nil, err
+	}
+	if err == nil && len(res.Choices) == 0 {
+		err = errors.New("no choices came back")
+	}
+	if err != nil {
+		err = fmt.Errorf("model %s: %w", t.Model.ID(), err)
+	}
+	return res.Choices, err
+}
+
+func (t *Trial) aside(a Aside) llm.Op {
+	messages := a.Messages
+	if messages == nil {
+		messages = []llm.Message{{Role: "user", Text: a.Text}}
+	}
+	if a.MaxTokens == 0 {
+		a.MaxTokens = 256
+	}
+	req := llm.Request{Messages: messages, MaxTokens: a.MaxTokens, Temperature: &a.Temperature, LogProbs: t.Model.Can(llm.LogProbs), TopLogProbs: a.TopLogProbs}
+	if !req.LogProbs {
+		req.TopLogProbs = 0
+	}
+	return llm.Op{Request: req, Seed: t.SeedFor(a.Role, a.Index), Role: a.Role}
+}
