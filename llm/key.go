@@ -85,6 +85,19 @@ func (op Op) Key() string {
 	return d.sum()
 }
 
+// Stem identifies the draws that an operation is part of: everything in it but
+// which choices are wanted, who asks, and Stream. Two operations of one stem
+// that want choice i want the same choice.
+func (op Op) Stem() string {
+	d := newDigest("stem")
+	d.number(uint64(op.Kind))
+	d.text(op.Continuation)
+	d.real(&op.Depth)
+	d.number(op.Seed)
+	d.request(op.Request)
+	return d.sum()
+}
+
 // choiceKey identifies one choice in a cache: the model, the request and the
 // repeat index; the seed only where it decides what the choice is. Not the role,
 // nor how many are asked for.

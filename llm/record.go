@@ -36,6 +36,7 @@ type line struct {
 	ID     *ID          `json:"id,omitempty"`     // first line
 	Can    *[]Ability   `json:"can,omitempty"`    // first line, and where an answer changed it
 	Op     string       `json:"op,omitempty"`     // [Op.Key]
+	Stem   string       `json:"stem,omitempty"`   // [Op.Stem]
 	Role   string       `json:"role,omitempty"`   // for people to read
 	Asked  string       `json:"asked,omitempty"`  // likewise: the end of the prompt
 	Result *savedResult `json:"result,omitempty"`
@@ -48,7 +49,7 @@ func (r *recorder) Do(ctx context.Context, op Op) (*Result, error) {
 	if err != nil && failure == nil {
 		return res, err // of this process, not of the model
 	}
-	if wrote := r.write(line{Op: op.Key(), Role: op.Role, Asked: asked(op.Request), Result: saveResult(res), Error: failure}); wrote != nil {
+	if wrote := r.write(line{Op: op.Key(), Stem: op.Stem(), Role: op.Role, Asked: asked(op.Request), Result: saveResult(res), Error: failure}); wrote != nil {
 		err = errors.Join(err, fmt.Errorf("llm: recording: %w", wrote))
 	}
 	return res, err
@@ -98,6 +99,7 @@ type Recording struct {
 // RecordedCall is one operation's answer.
 type RecordedCall struct {
 	Key    string // [Op.Key]
+	Stem   string // [Op.Stem]
 	Result *Result
 	Err    error
 	Can    []Ability // what the model could do from then on; nil: no change
@@ -140,7 +142,7 @@ func ReadRecording(r io.Reader) (*Recording, error) {
 		case l.Op == "" || l.Result == nil && l.Error == nil:
 			return nil, fmt.Errorf("line %d: neither result nor error of an operation", n)
 		default:
-			call := RecordedCall{Key: l.Op, Result: l.Result.result(), Err: l.Error.error()}
+			call := RecordedCall{Key: l.Op, Stem: l.Stem, Result: l.Result.result(), Err: l.Error.error()}
 			if l.Can != nil {
 				call.Can = append([]Ability{}, *l.Can...)
 			}
