@@ -14,6 +14,7 @@
 //
 // Files: calibration.go and smece.go (how far off), calibrationtest.go (is it off at all), ranking.go and selective.go
 // (AUROC, risk and coverage), interval.go, delong.go, paired.go (uncertainty of figures and of differences), fit.go,
-// logistic.go, crossfit.go (score to probability), stopping.go (when to stop sampling), describe.go (small change),
+// logistic.go, crossfit.go (score to probability), stopping.go (when to stop sampling), correction.go (before and after),
+// describe.go (small change),
 // summary.go (all of it at once).
 package stats
