@@ -9,35 +9,63 @@ import (
 	"gnothi/monitor"
 )
 
-// Loop revises an answer: feedback on it, a revision, a decision which to keep,
-// until its feedback is content or the rounds are over. Its trace is the record
-// of every before and after. The model's own earlier words go into a prompt as
-// quoted text, never as evidence for themselves.
+// Loop revises: feedback on what there is, revisions in its light, a decision
+// which answer stands, until the feedback is content or the rounds are over.
+// Its trace is the record of every before and after. Each field has the zero
+// value that most methods want, so a method is its templates and one literal.
+//
+// Whatever the model said earlier goes into a prompt as quoted text in a fresh
+// context, never as a turn of its own: it is what is looked at, not evidence
+// for itself (sequence-model-delusions, Ortega et al. 2021).
 type Loop struct {
-	Name     string
-	Start    Policy // nil: Direct
-	Feedback Feedback
+	Name     string   // with the identity of every template
+	Start    Policy   // nil: [Direct]
+	Feedback Feedback // nil: none is sought, every round revises
 	Revise   Reviser
-	Keep     Keep // nil: the last that can be read
+	Keep     Keep // nil: [Last]
 	Rounds   int
+	// Tokens, if positive, is what the trial may have spent before a further
+	// round begins: the control of another method at equal tokens.
+	Tokens int64
 }
 
-// Feedback says what is wrong with an answer. Content means that there is
-// nothing to revise.
-type Feedback func(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (words string, content bool, err error)
+// Feedback says what is wrong with the answer that stands, sofar.Best, or with
+// the pool as a whole. Content means that there is nothing to revise.
+type Feedback func(ctx context.Context, t *monitor.Trial, sofar Result) (words string, content bool, err error)
 
-// Reviser makes another answer in the light of feedback.
-type Reviser func(ctx context.Context, t *monitor.Trial, round int, c *monitor.Candidate, feedback string) (*monitor.Candidate, error)
+// Reviser makes answers in the light of feedback; round counts from 1. Those
+// it made before an error are kept.
+type Reviser func(ctx context.Context, t *monitor.Trial, round int, sofar Result, feedback string) ([]*monitor.Candidate, error)
 
-// Keep reports whether the revision replaces what it revises.
-type Keep func(ctx context.Context, t *monitor.Trial, before, after *monitor.Candidate) (bool, error)
+// Keep chooses the answer that stands after revisions, of which there is at
+// least one: the one before, one of them, or one of its own making. sofar does
+// not hold the revisions yet.
+type Keep func(ctx context.Context, t *monitor.Trial, sofar Result, revised []*monitor.Candidate) (*monitor.Candidate, error)
 
 // Direct is one greedy call and nothing else.
 func Direct() Policy { return Vote{Sampler: Greedy{}, Stop: Fixed(1)} }
 
+// Last keeps the last revision that can be read; one that can not be read only
+// replaces another such.
+func Last(_ context.Context, _ *monitor.Trial, sofar Result, revised []*monitor.Candidate) (*monitor.Candidate, error) {
+	for i := len(revised) - 1; i >= 0; i-- {
+		if revised[i].Key != "" {
+			return revised[i], nil
+		}
+	}
+	if sofar.Best.Key == "" {
+		return revised[len(revised)-1], nil
+	}
+	return sofar.Best, nil
+}
+
 // String implements Policy.
 func (l Loop) String() string {
-	return fmt.Sprintf("loop(%s, %v, rounds=%d)", l.Name, l.start(), l.Rounds)
+	tokens := ""
+	if l.Tokens > 0 {
+		tokens = fmt.Sprintf(", tokens=%d", l.Tokens)
+	}
+	return fmt.Sprintf("loop(%s, %v, rounds=%d%s)", l.Name, l.start(), l.Rounds, tokens)
 }
 
 func (l Loop) start() Policy {
@@ -56,44 +84,67 @@ func (l Loop) Run(ctx context.Context, t *monitor.Trial) (Result, error) {
 	}
 	res.Stopped = "rounds"
 	for round := 1; round <= l.Rounds; round++ {
-		step, content, err := l.round(ctx, t, round, res.Best)
-		if ctx.Err() != nil {
-			return res, ctx.Err()
-		}
-		if err != nil {
-			res.Stopped = err.Error()
-			if errors.Is(err, llm.ErrBudget) {
-				res.Stopped = "budget"
-			}
+		if l.Tokens > 0 && t.Ledger.Spent().Tokens() >= l.Tokens {
+			res.Stopped = "tokens"
 			return res, nil
 		}
-		if content {
+		content, err := l.round(ctx, t, round, &res)
+		switch {
+		case ctx.Err() != nil:
+			return res, ctx.Err()
+		case errors.Is(err, llm.ErrBudget):
+			res.Stopped = "budget"
+			return res, nil
+		case err != nil:
+			res.Stopped = err.Error()
+			return res, nil
+		case content:
 			res.Stopped = "content"
 			return res, nil
-		}
-		res.Trace = append(res.Trace, step)
-		res.Pool = append(res.Pool, step.After)
-		if step.Kept {
-			res.Best = step.After
 		}
 	}
 	return res, nil
 }
 
-func (l Loop) round(ctx context.Context, t *monitor.Trial, round int, before *monitor.Candidate) (Step, bool, error) {
-	words, content, err := l.Feedback(ctx, t, before)
-	if err != nil || content {
-		return Step{}, content, err
-	}
-	after, err := l.Revise(ctx, t, round, before, words)
-	if err != nil {
-		return Step{}, false, err
-	}
-	kept := after.Key != "" || before.Key == ""
-	if l.Keep != nil {
-		if kept, err = l.Keep(ctx, t, before, after); err != nil {
-			return Step{}, false, err
+// round takes one step and enters it into the result.
+func (l Loop) round(ctx context.Context, t *monitor.Trial, round int, res *Result) (content bool, err error) {
+	words := ""
+	if l.Feedback != nil {
+		if words, content, err = l.Feedback(ctx, t, *res); err != nil || content {
+			res.Verdict = words
+			return content, err
 		}
 	}
-	return Step{Round: round, Before: before, After: after, Feedback: words, Kept: kept}, false, nil
+	before := *res
+	revised, err := l.Revise(ctx, t, round, before, words)
+	res.Pool = append(res.Pool[:len(res.Pool):len(res.Pool)], revised...)
+	if err != nil || len(revised) == 0 {
+		if err == nil {
+			err = errors.New("the reviser gave nothing")
+		}
+		return false, err
+	}
+	keep := l.Keep
+	if keep == nil {
+		keep = Last
+	}
+	best, err := keep(ctx, t, before, revised)
+	if err != nil {
+		return false, err
+	}
+	step := Step{Round: round, Before: before.Best, After: revised[0], Feedback: words}
+	found := best == before.Best
+	for _, c := range revised {
+		if c == best {
+			step.After, step.Kept, found = c, true, true
+		}
+	}
+	if !found && best != nil { // an answer of the keeper's own
+		res.Pool = append(res.Pool, best)
+	}
+	if best != nil {
+		res.Best = best
+	}
+	res.Trace = append(res.Trace, step)
+	return false, nil
 }

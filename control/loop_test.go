@@ -81,17 +81,20 @@ func TestTraceTellsWhatWasCorrectedAndWhatSpoiled(t *testing.T) {
 func TestKeepDecides(t *testing.T) {
 	l := control.Loop{
 		Name: "keep the larger", Rounds: 3,
-		Feedback: func(context.Context, *monitor.Trial, *monitor.Candidate) (string, bool, error) {
+		Feedback: func(context.Context, *monitor.Trial, control.Result) (string, bool, error) {
 			return "again", false, nil
 		},
-		Revise: func(_ context.Context, tr *monitor.Trial, round int, c *monitor.Candidate, words string) (*monitor.Candidate, error) {
+		Revise: func(_ context.Context, tr *monitor.Trial, round int, sofar control.Result, words string) ([]*monitor.Candidate, error) {
 			if words != "again" {
 				return nil, fmt.Errorf("feedback %q", words)
 			}
-			return tr.Candidate(llm.Choice{Text: []string{"", "5", "2", "4"}[round]}, monitor.FromRevision, c), nil
+			return []*monitor.Candidate{tr.Candidate(llm.Choice{Text: []string{"", "5", "2", "4"}[round]}, monitor.FromRevision, sofar.Best)}, nil
 		},
-		Keep: func(_ context.Context, _ *monitor.Trial, before, after *monitor.Candidate) (bool, error) {
-			return after.Answer.Text > before.Answer.Text, nil
+		Keep: func(_ context.Context, _ *monitor.Trial, sofar control.Result, revised []*monitor.Candidate) (*monitor.Candidate, error) {
+			if revised[0].Answer.Text > sofar.Best.Answer.Text {
+				return revised[0], nil
+			}
+			return sofar.Best, nil
 		},
 	}
 	res := run(t, l, newTrial(script.Texts("3"), text.Number, llm.Limits{}))
@@ -110,15 +113,18 @@ func TestLoopKeepsWhatItHasWhenItIsEnded(t *testing.T) {
 	endless := func(fail func(round int) error) control.Loop {
 		return control.Loop{
 			Name: "endless", Rounds: 9,
-			Feedback: func(context.Context, *monitor.Trial, *monitor.Candidate) (string, bool, error) {
+			Feedback: func(context.Context, *monitor.Trial, control.Result) (string, bool, error) {
 				return "again", false, nil
 			},
-			Revise: func(ctx context.Context, tr *monitor.Trial, round int, c *monitor.Candidate, _ string) (*monitor.Candidate, error) {
+			Revise: func(ctx context.Context, tr *monitor.Trial, round int, sofar control.Result, _ string) ([]*monitor.Candidate, error) {
 				if err := fail(round); err != nil {
 					return nil, err
 				}
 				choice, err := tr.Ask(ctx, llm.Op{Request: tr.Request, Role: "rewrite"})
-				return tr.Candidate(choice, monitor.FromRevision, c), err
+				if err != nil {
+					return nil, err
+				}
+				return []*monitor.Candidate{tr.Candidate(choice, monitor.FromRevision, sofar.Best)}, nil
 			},
 		}
 	}

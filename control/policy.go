@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"strings"
 
 	"gnothi/monitor"
 	"gnothi/text"
@@ -23,6 +24,7 @@ type Result struct {
 	Tie     bool                 // whether the winner only came first among equals
 	Stopped string               // why it stopped
 	Trace   []Step               // the before and after of a loop
+	Verdict string               // the feedback that was content and ended a loop, in its words
 }
 
 // Class is a set of equal answers among the pool.
@@ -32,11 +34,36 @@ type Class struct {
 	Weight  float64 // the votes it got
 }
 
+// First is the answer before any revision: what a loop began with, and Best
+// where nothing was revised.
+func (r Result) First() *monitor.Candidate {
+	if len(r.Trace) == 0 {
+		return r.Best
+	}
+	return r.Trace[0].Before
+}
+
 // Step is one revision of a loop: the record that confidence (right to wrong)
-// and critique (wrong to right) are measured from.
+// and critique (wrong to right) are measured from. Of several revisions in one
+// round After is the one that was kept, else the first.
 type Step struct {
 	Round         int
 	Before, After *monitor.Candidate
 	Feedback      string
 	Kept          bool
+}
+
+// Changed reports whether the revision gives another answer than what it
+// revises: by equivalence of the answers, never by text. One that can not be
+// read is no other answer.
+func (s Step) Changed() bool { return s.After.Key != "" && s.After.Key != s.Before.Key }
+
+// Transcript is the step as one text, attempt, feedback and second attempt,
+// and where in it the feedback stands: the part that the training of
+// reflections rewards (reflect-retry-reward, Bensal et al. 2025) or that a
+// teacher wrote (thinktuning, RRV et al. 2025).
+func (s Step) Transcript() (string, text.Span) {
+	attempt := strings.TrimSpace(s.Before.Text) + "\n\n"
+	end := len(attempt) + len(s.Feedback)
+	return attempt + s.Feedback + "\n\n" + strings.TrimSpace(s.After.Text), text.Span{Start: len(attempt), End: end}
 }
