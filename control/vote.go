@@ -21,6 +21,9 @@ type Vote struct {
 	Stop      Stopper
 	Scorer    monitor.Signal // what a candidate weighs; nil: each the same
 	Aggregate Aggregator     // nil: Mass
+	// Tokens, if positive, is what the trial may have spent before more is drawn:
+	// the control of another method at equal tokens.
+	Tokens int64
 }
 
 // String implements Policy.
@@ -29,7 +32,11 @@ func (v Vote) String() string {
 	if v.Scorer != nil {
 		scorer = v.Scorer.Name()
 	}
-	return fmt.Sprintf("vote(%v, %v, %s, %v)", v.Sampler, v.Stop, scorer, v.aggregate())
+	tokens := ""
+	if v.Tokens > 0 {
+		tokens = fmt.Sprintf(", tokens=%d", v.Tokens)
+	}
+	return fmt.Sprintf("vote(%v, %v, %s, %v%s)", v.Sampler, v.Stop, scorer, v.aggregate(), tokens)
 }
 
 func (v Vote) aggregate() Aggregator {
@@ -48,6 +55,13 @@ func (v Vote) Run(ctx context.Context, t *monitor.Trial) (Result, error) {
 		if more <= 0 {
 			res.Stopped = v.Stop.String()
 			break
+		}
+		if v.Tokens > 0 {
+			if len(res.Pool) > 0 && t.Ledger.Spent().Tokens() >= v.Tokens {
+				res.Stopped = "tokens"
+				break
+			}
+			more = 1
 		}
 		want := len(res.Pool) + more
 		cs, err := v.Sampler.Draw(ctx, t, want)
