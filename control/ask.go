@@ -19,6 +19,9 @@ type Ask struct {
 	Role        string // how the ledger books it: judge, rewrite, rank, …
 	MaxTokens   int    // 0: 160
 	Temperature float64
+	// Whole takes all of the reply for the answer: a text, not something to be
+	// read from one.
+	Whole bool
 }
 
 // answerLine ends the templates whose reply is read as an answer.
@@ -96,10 +99,26 @@ func (a Ask) candidate(ctx context.Context, t *monitor.Trial, index int, parent 
 		return nil, err
 	}
 	reply.Index = index
+	origin := monitor.FromRevision
 	if parent == nil {
-		return t.Candidate(reply, monitor.FromSample, nil), nil
+		origin = monitor.FromSample
 	}
-	return t.Candidate(reply, monitor.FromRevision, parent), nil
+	if a.Whole {
+		return whole(t, reply, origin, parent), nil
+	}
+	return t.Candidate(reply, origin, parent), nil
+}
+
+// whole takes a text for an answer as it stands, unless it refuses or is empty.
+func whole(t *monitor.Trial, c llm.Choice, origin monitor.Origin, parent *monitor.Candidate) *monitor.Candidate {
+	read := t.Candidate(c, origin, parent)
+	s := strings.TrimSpace(text.Sanitise(c.Text))
+	if _, bad := text.Degenerate(s, ""); bad || read.Answer.Status == text.Refused {
+		return read
+	}
+	read.Answer = text.Answer{Text: s, Kind: text.Free, Rule: text.RuleWhole, Status: text.Parsed, Span: text.Trim(c.Text, text.Span{End: len(c.Text)})}
+	read.Key = (text.Task{Kind: text.Free}).Key(read.Answer)
+	return read
 }
 
 // asked is the question with what it is to be answered from.

@@ -12,7 +12,7 @@ import (
 var (
 	othersAsk = Ask{Role: "judge", Template: prompt.Template{Name: "imagine-others", Version: 1, Text: "Request: {question}\nDraft of a reply: {answer}\nName five different kinds of readers whom the draft touches. For each, imagine in one sentence what they would feel and think on reading it."}}
 	selfAsk   = Ask{Role: "judge", Template: prompt.Template{Name: "imagine-self", Version: 1, Text: "Request: {question}\nDraft of a reply: {answer}\nName five different kinds of readers whom the draft touches. For each, imagine in one sentence what you would feel and think in their place."}}
-	kinderAsk = Ask{Role: "rewrite", MaxTokens: 256, Template: prompt.Template{Name: "kinder", Version: 1, Text: "Request: {question}\nDraft of a reply: {answer}\nWhat its readers may feel: {feedback}\nRewrite the draft so that it hurts none of them and keeps its meaning. Leave quotations as they are. Give only the new text."}}
+	kinderAsk = Ask{Role: "rewrite", MaxTokens: 256, Whole: true, Template: prompt.Template{Name: "kinder", Version: 1, Text: "Request: {question}\nDraft of a reply: {answer}\nWhat its readers may feel: {feedback}\nRewrite the draft so that it hurts none of them and keeps its meaning. Leave quotations as they are. Give only the new text."}}
 )
 
 // Kind is the policy `kind` (perspective-taking-prompting-pet, Xu et al. 2024):
