@@ -28,7 +28,7 @@ type PolicyEntry struct {
 // policies.
 func Policies() []PolicyEntry {
 	return []PolicyEntry{
-		{"auto", "greedy, then samples in small batches until the answer is settled", "", func(*Params) control.Policy { return control.Auto() }},
+		{"auto", "buys evidence while it is worth its cost: greedy, samples, checks", "price=0.003&n=40&t=0.7&check=&hit=0.8&alarm=0.3", auto},
 		{"direct", "one greedy call and nothing else", "", func(*Params) control.Policy { return control.Direct() }},
 		{"self-consistency", "majority of n samples", "n=20&t=0.7", func(p *Params) control.Policy {
 			return control.Vote{Sampler: p.samples(), Stop: control.Fixed(p.n(20))}
@@ -53,6 +53,53 @@ func Policies() []PolicyEntry {
 		{"sharpen", "the most probable of n samples", "n=10&t=1", func(p *Params) control.Policy {
 			return control.Vote{Sampler: control.Independent{Sampling: monitor.Sampling{Temperature: p.Float("t", 1, 0.01, 2)}}, Stop: control.Fixed(p.n(10)), Scorer: likelihood.SequenceLogProb(), Aggregate: control.Best{}}
 		}},
+		{"cot-decoding", "greedy continuations of the k likeliest first tokens, weighed by the gap on the answer", "k=10", func(p *Params) control.Policy {
+			return control.CoTDecoding(p.Int("k", 10, 1, 20), likelihood.AnswerSpanGap())
+		}},
+		{"deepening", "samples written in growing budgets, told to look back between", "start=512&growth=2&max=8192&n=4&t=0.7", func(p *Params) control.Policy {
+			return control.Vote{Stop: control.Fixed(p.n(4)), Sampler: control.Deepening{
+				Sampling: p.sampling(), Start: p.Int("start", 512, 1, 1<<20), Max: p.Int("max", 8192, 1, 1<<20), Growth: p.Float("growth", 2, 1.01, 100)}}
+		}},
+		{"self-verify", "majority of the samples that the model itself accepts", "n=8&votes=1", func(p *Params) control.Policy {
+			return control.SelfVerify(p.n(8), p.Int("votes", 1, 1, 99))
+		}},
+		{"tournament", "the sample that wins most duels against the others", "n=4", func(p *Params) control.Policy {
+			return control.Tournament(p.Int("n", 4, 2, 100), control.OwnDuel)
+		}},
+		{"step-search", "the best of w continuations at each step, by duels", "w=6", func(p *Params) control.Policy {
+			return control.StepSearch(p.Int("w", 6, 2, 100), control.OwnDuel)
+		}},
+		{"summarise", "one answer that states the spread of n samples", "n=20", func(p *Params) control.Policy {
+			return control.Summarise(p.n(20))
+		}},
+		{"retry", "an independent sample in place of each revision: the control of every loop", "rounds=1&verifier=&at=0.5", func(p *Params) control.Policy {
+			return control.Retry(p.verifier(false), p.Int("rounds", 1, 1, 1000))
+		}},
+		{"review", "keep the answer if sure of it, else update, and decide between two", "sure=very confident", func(p *Params) control.Policy {
+			return control.Review(p.Words("sure", "very confident"))
+		}},
+		{"self-contrast", "answers from several perspectives, and a checklist of what differs", "perspectives=3", func(p *Params) control.Policy {
+			return control.SelfContrast(p.Int("perspectives", 3, 2, 9))
+		}},
+		{"recursive-critique", "critiques of critiques, and a judge of the last", "depth=2&blind=no", func(p *Params) control.Policy {
+			return control.RecursiveCritique(p.Int("depth", 2, 0, 9), p.Choice("blind", "no", "yes") == "yes")
+		}},
+		{"reflect-retry", "where the verifier fails an answer, reflect and answer afresh", "retries=1&verifier=&at=0.5&style=reflection", func(p *Params) control.Policy {
+			return control.ReflectRetry(p.verifier(true), p.Choice("style", append([]string{"reflection"}, control.ReflectionStyles()...)...), p.Int("retries", 1, 1, 100))
+		}},
+		{"debias", "name invalid assumptions first, or answer again without bias", "by=explanation", func(p *Params) control.Policy {
+			return control.Debias(p.Choice("by", "explanation", "reprompting") == "explanation")
+		}},
+		{"kind", "imagine how the readers of a draft feel, and rewrite it", "imagine=others", func(p *Params) control.Policy {
+			return control.Kind(p.Choice("imagine", "others", "self") == "self")
+		}},
+		{"patternreframe", "name the unhelpful patterns of a thought and reframe it", "", func(*Params) control.Policy { return control.PatternReframe() }},
+		{"historical-analogy", "past events that are like one, checked and proposed again", "rounds=3", func(p *Params) control.Policy {
+			return control.HistoricalAnalogy(p.Int("rounds", 3, 1, 20))
+		}},
+		{"guided", "a teacher's remark, and the attempt continued in its light", "remark=critique", func(p *Params) control.Policy {
+			return control.Guided(p.Choice("remark", append([]string{"critique"}, control.Guidances()...)...))
+		}},
 		{"self-refine", "criticise and revise, for at most so many rounds", "rounds=3", func(p *Params) control.Policy {
 			return control.SelfRefine(p.Int("rounds", 3, 1, 20))
 		}},
@@ -62,7 +109,7 @@ func Policies() []PolicyEntry {
 // Signals lists every named signal.
 func Signals() []monitor.Signal {
 	return []monitor.Signal{
-		likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty(),
+		likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty(), likelihood.AnswerSpanGap(),
 		consistency.Agreement(0), consistency.Entropy(0),
 		verbal.PTrue(), verbal.Stated(),
 	}
@@ -192,10 +239,64 @@ func unknown(what, name string, known []string) error {
 	return fmt.Errorf("no %s is called %q: want one of %s", what, name, strings.Join(known, ", "))
 }
 
+// auto reads the parameters of [control.Auto]. check names a signal that may
+// check answers; hit and alarm are how often it passes a right and a wrong one.
+func auto(p *Params) control.Policy {
+	a := control.DefaultAuto()
+	a.Price, a.Max = p.Float("price", a.Price, 0, 1), p.n(a.Max)
+	a.Sampling.Temperature = p.Float("t", a.Sampling.Temperature, 0.01, 2)
+	if name := p.values["check"]; name != "" {
+		signal, err := Signal(name)
+		if err != nil {
+			p.fail("check=%s: %w", name, err)
+		}
+		hit, alarm := p.Float("hit", 0.8, 0.001, 0.999), p.Float("alarm", 0.3, 0.001, 0.999)
+		if hit <= alarm {
+			p.fail("hit=%g, alarm=%g: a check that passes wrong answers as often as right ones tells nothing", hit, alarm)
+		}
+		a.More = append(a.More, control.Check{Signal: signal, Hit: hit, Alarm: alarm, Cost: 1})
+	}
+	return a
+}
+
 func (p *Params) n(def int) int { return p.Int("n", def, 1, 1000) }
 
-func (p *Params) samples() control.Sampler {
-	return control.Independent{Sampling: monitor.Sampling{Temperature: p.Float("t", monitor.DefaultSampling.Temperature, 0.01, 2)}}
+func (p *Params) sampling() monitor.Sampling {
+	return monitor.Sampling{Temperature: p.Float("t", monitor.DefaultSampling.Temperature, 0.01, 2)}
+}
+
+func (p *Params) samples() control.Sampler { return control.Independent{Sampling: p.sampling()} }
+
+// verifier reads the parameters verifier, the name of a signal, and at, the
+// score from which an answer passes.
+func (p *Params) verifier(needed bool) *control.Verifier {
+	name := p.values["verifier"]
+	if name == "" {
+		if needed {
+			p.fail("needs a verifier: verifier=SIGNAL&at=SCORE, for example verifier=verbal/p-true")
+		}
+		return nil
+	}
+	s, err := Signal(name)
+	if err != nil {
+		p.fail("verifier: %v", err)
+		return nil
+	}
+	return &control.Verifier{Signal: s, At: p.Float("at", 0.5, 0, 1)}
+}
+
+// Words reads a few words that go into a prompt as ours: letters and blanks.
+func (p *Params) Words(key, def string) string {
+	v, ok := p.values[key]
+	if !ok {
+		return def
+	}
+	plain := strings.IndexFunc(v, func(r rune) bool { return r != ' ' && !('a' <= r && r <= 'z') && !('A' <= r && r <= 'Z') }) < 0
+	if v = strings.TrimSpace(v); !plain || v == "" || len(v) > 60 {
+		p.fail("%s=%s: want a few words", key, v)
+		return def
+	}
+	return v
 }
 
 // Composite makes a policy of a mapping of the configuration: a cascade of

@@ -24,7 +24,12 @@ type Result struct {
 	Tie     bool                 // whether the winner only came first among equals
 	Stopped string               // why it stopped
 	Trace   []Step               // the before and after of a loop
-	Verdict string               // the feedback that was content and ended a loop, in its words
+	Bought  []Purchase           // what [Auto] bought, in order
+	Clarify string               // the question to ask back, where the question is ambiguous
+	// LogOdds is what evidence beside the draws, which no calibrator knows, added to
+	// the log-odds that Best is right.
+	LogOdds float64
+	Verdict string // the feedback that was content and ended a loop, in its words
 }
 
 // Class is a set of equal answers among the pool.

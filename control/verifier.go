@@ -17,7 +17,12 @@ type Verifier struct {
 }
 
 // String names the verifier with its threshold.
-func (v *Verifier) String() string { return fmt.Sprintf("%s>=%g", v.Signal.Name(), v.At) }
+func (v *Verifier) String() string {
+	if v == nil {
+		return "no verifier"
+	}
+	return fmt.Sprintf("%s>=%g", v.Signal.Name(), v.At)
+}
 
 // Passes reports whether an answer passes. A signal that can not be read is an
 // error: it says neither.

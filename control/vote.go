@@ -15,7 +15,8 @@ import (
 // Vote draws candidates until its stopper is content, weighs them, and takes
 // the class of answers with the most weight. A class's representative is its
 // heaviest member, the first among equals. Unread and degenerate replies do
-// not vote; a refusal is a class of its own and may win.
+// not vote, nor does one that the scorer cannot read where it can read others;
+// a refusal is a class of its own and may win.
 type Vote struct {
 	Sampler   Sampler
 	Stop      Stopper
@@ -115,12 +116,17 @@ func (v Vote) count(ctx context.Context, t *monitor.Trial, res *Result) error {
 		if err != nil {
 			return err
 		}
+		var read []int
+		scores = scores[:0]
 		for k, r := range readings {
-			if r.Err != nil {
-				return fmt.Errorf("%s: %w", v.Scorer.Name(), r.Err)
+			if r.Err == nil {
+				read, scores = append(read, voters[k]), append(scores, r.Score)
 			}
-			scores[k] = r.Score
 		}
+		if len(read) == 0 {
+			return fmt.Errorf("%s: %w", v.Scorer.Name(), readings[0].Err)
+		}
+		voters = read
 	}
 	weights := v.aggregate().Weights(scores)
 	best := map[string]int{} // class → index of its heaviest voter

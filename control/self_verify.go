@@ -1,0 +1,89 @@
+package control
+
+import (
+	"context"
+	"fmt"
+
+	"gnothi/monitor"
+	"gnothi/monitor/prompt"
+)
+
+var verifyAsk = Ask{Role: "judge", MaxTokens: 256, Template: prompt.Template{Name: "verify-solution", Version: 1, Text: "Question: {question}\nA proposed solution: {answer}\nCheck it step by step. End with one line: Yes if the solution is correct, No if it is not."}}
+
+// SelfVerify is the policy `self-verify` (self-prm, Feng et al. 2025): n samples,
+// each judged by the model itself in a fresh context, step by step, with votes
+// verdicts each; the majority among the accepted ones, or among all where none
+// is. A judge that always says yes makes it majority voting. n·(1 + votes)
+// calls. The trace of a suite tells the acceptance precision; on hard questions
+// the paper finds it below 10 %.
+func SelfVerify(n, votes int) Policy {
+	return Vote{Sampler: Independent{Sampling: monitor.DefaultSampling}, Stop: Fixed(n), Scorer: SelfVerified(votes), Aggregate: Accepted{}}
+}
+
+// SelfVerified is the signal judge/self-verify: the share of so many verdicts of
+// the model on a solution that are yes, unreadable ones left out; with one vote
+// greedily, else at temperature 0.7.
+func SelfVerified(votes int) monitor.Signal {
+	name := "judge/self-verify"
+	if votes > 1 {
+		name = fmt.Sprintf("%s-%d", name, votes)
+	}
+	return monitor.Each(name, func(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (monitor.Reading, error) {
+		share, err := monitor.Get(ctx, t, selfVerified{c, votes})
+		return monitor.Reading{Score: share, Raw: share, Source: "asked", Reads: votes}, err
+	})
+}
+
+// selfVerified is the evidence of the model's verdicts on a candidate.
+type selfVerified struct {
+	candidate *monitor.Candidate
+	votes     int
+}
+
+// Gather implements monitor.Evidence.
+func (e selfVerified) Gather(ctx context.Context, t *monitor.Trial) (float64, error) {
+	ask := verifyAsk
+	if e.votes > 1 {
+		ask.Temperature = 0.7
+	}
+	replies, err := ask.Replies(ctx, t, max(1, e.votes), "answer", e.candidate.Text)
+	if len(replies) == 0 {
+		return 0, err
+	}
+	accepted, read := 0, 0
+	for _, r := range replies {
+		if verdict, ok := yes(r.Text); ok {
+			read++
+			if verdict {
+				accepted++
+			}
+		}
+	}
+	if read == 0 {
+		return 0, &monitor.MissingError{Needs: "a yes or no in reply; the model gave none"}
+	}
+	return float64(accepted) / float64(read), nil
+}
+
+// Accepted gives a vote to each score above one half; where there is none,
+// everybody has one.
+type Accepted struct{}
+
+// Weights implements Aggregator.
+func (Accepted) Weights(scores []float64) []float64 {
+	w := make([]float64, len(scores))
+	none := true
+	for i, s := range scores {
+		if s > 0.5 {
+			w[i], none = 1, false
+		}
+	}
+	for i := range w {
+		if none {
+			w[i] = 1
+		}
+	}
+	return w
+}
+
+func (Accepted) String() string { return "accepted" }
