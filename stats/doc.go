@@ -12,9 +12,14 @@
 // Undefined results are errors (one class, constant input, nothing to average), never a NaN passed on in silence. What
 // is shown to a person is a [Figure]: value, interval, n, method, and the reason where a part of it is missing.
 //
-// Files: calibration.go and smece.go (how far off), calibrationtest.go (is it off at all), ranking.go and selective.go
-// (AUROC, risk and coverage), interval.go, delong.go, paired.go (uncertainty of figures and of differences), fit.go,
-// logistic.go, crossfit.go (score to probability), stopping.go (when to stop sampling), correction.go (before and after),
-// describe.go (small change),
-// summary.go (all of it at once).
+// Files:
+//
+//   - calibration.go, smece.go (how far off), calibrationtest.go (is it off at all)
+//   - ranking.go, selective.go (AUROC, risk and coverage), concordance.go (rank correlations)
+//   - interval.go, delong.go, paired.go, tests.go (uncertainty of figures and of differences; adjusting many p-values)
+//   - fit.go, logistic.go, crossfit.go (score to probability)
+//   - conformal.go (what can be promised)
+//   - correction.go (a second answer: confidence and critique)
+//   - agreement.go (raters), detection.go (d′ and meta-d′), pairwise.go (Bradley–Terry, Elo), divergence.go
+//   - stopping.go (when to stop sampling), describe.go (small change), summary.go (all of it at once)
 package stats

@@ -1,0 +1,171 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/diff/fd"
+	"gonum.org/v1/gonum/optimize"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Detection counts yes-or-no answers: yes is right for signals, no for noise.
+type Detection struct {
+	Hits, Misses, FalseAlarms, Rejections int
+}
+
+// Ends says how rates of 0 and 1, whose normal quantiles are infinite, are handled.
+type Ends int
+
+const (
+	// EndsLogLinear adds ½ to every count (Hautus 1995): biased least.
+	EndsLogLinear Ends = iota
+	// EndsClip keeps rates ½/n away from the ends (Macmillan and Kaplan 1985).
+	EndsClip
+	// EndsRaw takes them as they are; a rate of 0 or 1 is then an error.
+	EndsRaw
+)
+
+// Sensitivity is what signal detection theory makes of the counts.
+type Sensitivity struct {
+	DPrime    float64 `json:"d_prime"`   // z(hit rate) − z(false-alarm rate)
+	Criterion float64 `json:"criterion"` // −(zH + zF)/2: positive is reluctant to say yes
+	LnBeta    float64 `json:"ln_beta"`   // log of the likelihood ratio at the criterion
+	APrime    float64 `json:"a_prime"`   // the nonparametric area estimate (Pollack and Norman 1964)
+}
+
+// Sensitivity needs at least one signal and one noise trial.
+func (d Detection) Sensitivity(ends Ends) (Sensitivity, error) {
+	if min(d.Hits, d.Misses, d.FalseAlarms, d.Rejections) < 0 {
+		return Sensitivity{}, rangeError("counts", d, "at least 0")
+	}
+	signal, noise := float64(d.Hits+d.Misses), float64(d.FalseAlarms+d.Rejections)
+	if signal == 0 || noise == 0 {
+		return Sensitivity{}, fmt.Errorf("stats: detection: %g signals, %g noise trials: %w", signal, noise, ErrOneClass)
+	}
+	h, f := float64(d.Hits)/signal, float64(d.FalseAlarms)/noise
+	switch ends {
+	case EndsLogLinear:
+		h, f = (float64(d.Hits)+0.5)/(signal+1), (float64(d.FalseAlarms)+0.5)/(noise+1)
+	case EndsClip:
+		h, f = min(max(h, 0.5/signal), 1-0.5/signal), min(max(f, 0.5/noise), 1-0.5/noise)
+	case EndsRaw:
+		if h == 0 || h == 1 || f == 0 || f == 1 {
+			return Sensitivity{}, rangeError("hit or false-alarm rate", [2]float64{h, f}, "inside (0,1), or another rule for the ends")
+		}
+	default:
+		return Sensitivity{}, rangeError("rule for the ends", int(ends), "EndsLogLinear, EndsClip or EndsRaw")
+	}
+	zh, zf := distuv.UnitNormal.Quantile(h), distuv.UnitNormal.Quantile(f)
+	s := Sensitivity{DPrime: zh - zf, Criterion: -(zh + zf) / 2, LnBeta: (zf*zf - zh*zh) / 2}
+	if h >= f {
+		s.APrime = 0.5 + (h-f)*(1+h-f)/(4*h*(1-f))
+	} else {
+		s.APrime = 0.5 - (f-h)*(1+f-h)/(4*f*(1-h))
+	}
+	return s, nil
+}
+
+// Metacognition is how well confidence tells right first-order decisions from wrong ones, on the scale of the decisions
+// themselves (Maniscalco and Lau 2012).
+type Metacognition struct {
+	DPrime    float64 `json:"d_prime"`
+	Criterion float64 `json:"criterion"`
+	MetaD     float64 `json:"meta_d"`  // the d′ of an ideal observer with this confidence
+	MRatio    float64 `json:"m_ratio"` // meta-d′/d′: 1 uses all that the decision used; NaN when d′ is 0
+	LogL      float64 `json:"log_likelihood"`
+}
+
+// MetaD fits meta-d′ by maximum likelihood, the standard deviations equal and the relative first-order criterion kept.
+// s1[k] counts trials with stimulus S1, s2[k] with S2, by answer and confidence, from "S1, surest" through "S1, least sure"
+// and "S2, least sure" to "S2, surest": 2·R counts each for R ratings. pad is added to every count, 1/(2R) being usual;
+// 0 needs every rate at every confidence inside (0,1). It needs a decision between two alternatives (true or false): for
+// open answers report the type-2 AUROC, which is [AUROC] of the confidence against right or wrong.
+func MetaD(s1, s2 []int, pad float64) (Metacognition, error) {
+	if len(s1) != len(s2) || len(s1) < 4 || len(s1)%2 != 0 {
+		return Metacognition{}, fmt.Errorf("stats: meta-d′: %d and %d counts, want an even number of at least 4 for each stimulus: %w", len(s1), len(s2), ErrLength)
+	}
+	if !(pad >= 0) || math.IsInf(pad, 0) {
+		return Metacognition{}, rangeError("pad", pad, "at least 0")
+	}
+	ratings := len(s1) / 2
+	n1, n2 := make([]float64, len(s1)), make([]float64, len(s1))
+	var sum1, sum2 float64
+	for k := range s1 {
+		if s1[k] < 0 || s2[k] < 0 {
+			return Metacognition{}, rangeError("count", min(s1[k], s2[k]), "at least 0")
+		}
+		n1[k], n2[k] = float64(s1[k])+pad, float64(s2[k])+pad
+		sum1 += n1[k]
+		sum2 += n2[k]
+	}
+	// z of the rates of answering beyond each boundary, S1 and S2.
+	bound := func(k int) (zf, zh float64) {
+		var f, h float64
+		for j := k; j < len(n1); j++ {
+			f += n1[j] / sum1
+			h += n2[j] / sum2
+		}
+		return distuv.UnitNormal.Quantile(min(1, f)), distuv.UnitNormal.Quantile(min(1, h))
+	}
+	centre := make([]float64, len(n1)) // criteria of an observer with equal variances, for a start
+	for k := 1; k < len(n1); k++ {
+		zf, zh := bound(k)
+		if centre[k] = -(zf + zh) / 2; math.IsInf(centre[k], 0) || math.IsNaN(centre[k]) {
+			return Metacognition{}, fmt.Errorf("stats: meta-d′: no trial beyond boundary %d of a stimulus: pad the counts: %w", k, ErrSeparated)
+		}
+	}
+	zf, zh := bound(ratings)
+	out := Metacognition{DPrime: zh - zf, Criterion: centre[ratings]}
+	if math.Abs(out.DPrime) < 1e-9 {
+		return Metacognition{}, fmt.Errorf("stats: meta-d′: d′ is 0, the relative criterion is undefined: %w", ErrConstant)
+	}
+
+	// Parameters: meta-d′, then log steps from the first-order criterion outwards on both sides.
+	steps := ratings - 1
+	x := make([]float64, 1+2*steps)
+	x[0] = out.DPrime
+	for k := range steps {
+		x[1+k] = math.Log(max(0.01, centre[ratings-k]-centre[ratings-k-1]))
+		x[1+steps+k] = math.Log(max(0.01, centre[ratings+k+1]-centre[ratings+k]))
+	}
+	cuts := make([]float64, len(n1)+1)
+	loss := func(x []float64) float64 {
+		meta := x[0]
+		shift := out.Criterion / out.DPrime * meta // meta-c′ = c′
+		cuts[0], cuts[ratings], cuts[len(n1)] = math.Inf(-1), shift, math.Inf(1)
+		for k := range steps {
+			cuts[ratings-k-1] = cuts[ratings-k] - math.Exp(x[1+k])
+			cuts[ratings+k+1] = cuts[ratings+k] + math.Exp(x[1+steps+k])
+		}
+		var l float64
+		for s, n := range [][]float64{n1, n2} {
+			d := distuv.Normal{Mu: (float64(s) - 0.5) * meta, Sigma: 1}
+			below, above := math.Log(d.CDF(shift)), math.Log(d.Survival(shift))
+			for k, v := range n {
+				p, side := d.CDF(cuts[k+1])-d.CDF(cuts[k]), below
+				if k >= ratings {
+					p, side = d.Survival(cuts[k])-d.Survival(cuts[k+1]), above
+				}
+				l -= v * (math.Log(max(p, 1e-300)) - side)
+			}
+		}
+		return l
+	}
+	result, err := optimize.Minimize(optimize.Problem{
+		Func: loss,
+		Grad: func(grad, x []float64) { fd.Gradient(grad, loss, x, &fd.Settings{Formula: fd.Central, Step: 1e-6}) },
+	}, x, &optimize.Settings{GradientThreshold: 1e-4, MajorIterations: 500}, &optimize.BFGS{})
+	if result == nil {
+		return Metacognition{}, fmt.Errorf("stats: meta-d′: %w", err)
+	}
+	// A line search that cannot go further at the limits of the numeric gradient is an optimum too.
+	grad := fd.Gradient(nil, loss, result.X, &fd.Settings{Formula: fd.Central, Step: 1e-6})
+	for _, g := range grad {
+		if !(math.Abs(g) < 1e-2) {
+			return Metacognition{}, fmt.Errorf("stats: meta-d′: the fit did not settle (gradient %.2g)", g)
+		}
+	}
+	out.MetaD, out.MRatio, out.LogL = result.X[0], result.X[0]/out.DPrime, -result.F
+	return out, nil
+}
