@@ -131,11 +131,31 @@ type Bootstrap struct {
 // nothing, and idx is reused. Resamples where stat is undefined are left out; if they are more than a tenth, the figure has
 // its value but no interval.
 func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, error)) (Figure, error) {
+	b, err := b.checked(n)
+	if err != nil {
+		return Figure{}, err
+	}
+	units, over := unitsOf(b.Cluster, n)
+	var idx []int
+	return b.resample(rng, n, units.len(), over, func(count []int32) (float64, error) {
+		// Ascending order keeps presorted data sorted, see Of.
+		idx = idx[:0]
+		for u, c := range count {
+			for range c {
+				idx = units.append(idx, u)
+			}
+		}
+		return finite(stat(idx))
+	})
+}
+
+// checked fills in defaults.
+func (b Bootstrap) checked(n int) (Bootstrap, error) {
 	if n < 1 {
-		return Figure{}, fmt.Errorf("stats: bootstrap: %w", ErrEmpty)
+		return b, fmt.Errorf("stats: bootstrap: %w", ErrEmpty)
 	}
 	if err := checkLabels(b.Cluster, n); err != nil {
-		return Figure{}, err
+		return b, err
 	}
 	if b.Resamples == 0 {
 		b.Resamples = 2000
@@ -144,44 +164,35 @@ func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, 
 		b.Level = 0.95
 	}
 	if err := checkLevel(b.Level); err != nil {
-		return Figure{}, err
+		return b, err
 	}
 	if b.Resamples < 20 {
-		return Figure{}, rangeError("resamples", b.Resamples, "at least 20")
+		return b, rangeError("resamples", b.Resamples, "at least 20")
 	}
 	if b.Kind < Percentile || b.Kind > BCa {
-		return Figure{}, rangeError("interval kind", int(b.Kind), "Percentile, Basic or BCa")
+		return b, rangeError("interval kind", int(b.Kind), "Percentile, Basic or BCa")
 	}
+	return b, nil
+}
 
-	idx := make([]int, n)
-	for i := range idx {
-		idx[i] = i
+// resample does the work of Figure for a stat of how often each of the units was drawn.
+func (b Bootstrap) resample(rng *rand.Rand, n, units int, over string, stat func(count []int32) (float64, error)) (Figure, error) {
+	count := make([]int32, units)
+	for u := range count {
+		count[u] = 1
 	}
-	value, err := finite(stat(idx))
+	value, err := stat(count)
 	if err != nil {
 		return Figure{}, err
 	}
-	units, over := unitsOf(b.Cluster, n)
-	method := methodf(fmt.Sprintf("bootstrap %s over %d %s, %d resamples", [...]string{"percentile", "basic", "BCa"}[b.Kind], units.len(), over, b.Resamples), b.Level)
-	if units.len() < 2 {
+	method := methodf(fmt.Sprintf("bootstrap %s over %d %s, %d resamples", [...]string{"percentile", "basic", "BCa"}[b.Kind], units, over, b.Resamples), b.Level)
+	if units < 2 {
 		return pointOnly(value, n, method, "an interval needs two items or clusters"), nil
 	}
-
 	values := make([]float64, 0, b.Resamples)
-	count := make([]int32, units.len())
 	for range b.Resamples {
-		clear(count)
-		for range count {
-			count[rng.IntN(len(count))]++
-		}
-		// Ascending order keeps presorted data sorted, see Of.
-		idx = idx[:0]
-		for u, c := range count {
-			for range c {
-				idx = units.append(idx, u)
-			}
-		}
-		if v, err := finite(stat(idx)); err == nil {
+		draw(rng, count)
+		if v, err := stat(count); err == nil {
 			values = append(values, v)
 		}
 	}
@@ -192,7 +203,7 @@ func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, 
 	slices.Sort(values)
 	low, high := (1-b.Level)/2, (1+b.Level)/2
 	if b.Kind == BCa {
-		if low, high, err = b.adjust(value, values, units, stat, low, high); err != nil {
+		if low, high, err = b.adjust(value, values, count, stat, low, high); err != nil {
 			return pointOnly(value, n, method, err.Error()), nil
 		}
 	}
@@ -201,6 +212,104 @@ func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, 
 		f.Low, f.High = 2*value-f.High, 2*value-f.Low
 	}
 	return f, nil
+}
+
+// draw counts how often each unit comes in as many draws with replacement, two draws for each random word (Lemire 2019).
+func draw(rng *rand.Rand, count []int32) {
+	clear(count)
+	n := uint32(len(count))
+	reject := -n % n
+	for left := len(count); left > 0; {
+		word := rng.Uint64()
+		for _, half := range [2]uint32{uint32(word), uint32(word >> 32)} {
+			p := uint64(half) * uint64(n)
+			if uint32(p) < reject || left == 0 {
+				continue
+			}
+			count[p>>32]++
+			left--
+		}
+	}
+}
+
+// AUROC is [Bootstrap.Of] the AUROC, some twenty times as fast: the items are ranked once, and resamples only count.
+func (b Bootstrap) AUROC(rng *rand.Rand, score, y []float64) (Figure, error) {
+	return b.rankings(rng, y, score)
+}
+
+// AUROCDifference is [Bootstrap.Difference] of two AUROCs in the same way.
+func (b Bootstrap) AUROCDifference(rng *rand.Rand, first, second, y []float64) (Figure, error) {
+	return b.rankings(rng, y, first, second)
+}
+
+// rankings is the AUROC of the first score, less that of the second if there is one.
+func (b Bootstrap) rankings(rng *rand.Rand, y []float64, scores ...[]float64) (Figure, error) {
+	b, err := b.checked(len(y))
+	if err != nil {
+		return Figure{}, err
+	}
+	unit, n, over := []int(nil), len(y), "items"
+	if b.Cluster != nil {
+		unit, over = Groups(b.Cluster), "clusters"
+		n = len(members(b.Cluster))
+	}
+	rankings := make([]ranking, len(scores))
+	for k, score := range scores {
+		if _, err := checkBinary(score, y); err != nil {
+			return Figure{}, err
+		}
+		rankings[k] = newRanking(score, y, unit)
+	}
+	return b.resample(rng, len(y), n, over, func(count []int32) (float64, error) {
+		v, err := rankings[0].auroc(count)
+		if err == nil && len(rankings) > 1 {
+			var w float64
+			w, err = rankings[1].auroc(count)
+			v -= w
+		}
+		return v, err
+	})
+}
+
+// ranking is the order of the items by ascending score.
+type ranking struct {
+	unit  []int32 // whose count weighs the item
+	right []int32 // 1 or 0
+	last  []bool  // the last one of its run of equal scores
+}
+
+func newRanking(score, y []float64, unit []int) ranking {
+	order := ascending(score)
+	r := ranking{make([]int32, len(y)), make([]int32, len(y)), make([]bool, len(y))}
+	for k, i := range order {
+		r.unit[k], r.right[k] = int32(i), int32(y[i])
+		if unit != nil {
+			r.unit[k] = int32(unit[i])
+		}
+		r.last[k] = k+1 == len(order) || score[order[k+1]] != score[i]
+	}
+	return r
+}
+
+func (r ranking) auroc(count []int32) (float64, error) {
+	var won, below, above float64 // won counts half pairs; below are wrong answers, above right ones
+	var right, wrong int32        // of the run
+	for k, u := range r.unit {
+		c := count[u]
+		hit := c & -r.right[k]
+		right += hit
+		wrong += c - hit
+		if r.last[k] {
+			won += float64(right) * (2*below + float64(wrong))
+			below += float64(wrong)
+			above += float64(right)
+			right, wrong = 0, 0
+		}
+	}
+	if below == 0 || above == 0 {
+		return 0, fmt.Errorf("stats: a resample: %w", ErrOneClass)
+	}
+	return won / (2 * above * below), nil
 }
 
 // finite turns a non-finite result into an error.
@@ -212,7 +321,7 @@ func finite(v float64, err error) (float64, error) {
 }
 
 // adjust moves the quantile levels by BCa's bias and acceleration.
-func (b Bootstrap) adjust(value float64, sorted []float64, units units, stat func([]int) (float64, error), low, high float64) (float64, float64, error) {
+func (b Bootstrap) adjust(value float64, sorted []float64, count []int32, stat func(count []int32) (float64, error), low, high float64) (float64, float64, error) {
 	var below float64
 	for _, v := range sorted {
 		switch {
@@ -226,20 +335,17 @@ func (b Bootstrap) adjust(value float64, sorted []float64, units units, stat fun
 	if share == 0 || share == 1 {
 		return 0, 0, fmt.Errorf("stats: BCa: all resamples lie on one side of the value: %w", ErrConstant)
 	}
-	jack := make([]float64, units.len())
-	var idx []int
+	for u := range count {
+		count[u] = 1
+	}
+	jack := make([]float64, len(count))
 	for leave := range jack {
-		idx = idx[:0]
-		for u := range units.len() {
-			if u != leave {
-				idx = units.append(idx, u)
-			}
-		}
-		v, err := finite(stat(idx))
+		count[leave] = 0
+		v, err := stat(count)
 		if err != nil {
 			return 0, 0, fmt.Errorf("stats: BCa jackknife without unit %d: %w", leave, err)
 		}
-		jack[leave] = v
+		jack[leave], count[leave] = v, 1
 	}
 	centre := mean(jack)
 	var square, cube float64

@@ -304,7 +304,7 @@ func BenchmarkDeLong(b *testing.B) {
 	}
 }
 
-func BenchmarkBootstrapAUROC(b *testing.B) {
+func BenchmarkBootstrapOf(b *testing.B) {
 	p, y := draws(seeded(1), 100_000, honest)
 	for b.Loop() {
 		if _, err := (Bootstrap{Resamples: 100}).Of(seeded(2), AUROC, p, y); err != nil {
@@ -317,6 +317,74 @@ func BenchmarkBootstrapSkill(b *testing.B) {
 	p, y := draws(seeded(1), 100_000, honest)
 	for b.Loop() {
 		if _, err := SkillOver(Bootstrap{Resamples: 100}, seeded(2), p, y, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Ranking once and counting resamples is the same figure as computing each anew.
+func TestBootstrapAUROCIsTheSlowOne(t *testing.T) {
+	rng := seeded(5)
+	n := 300
+	a, b, y, cluster := make([]float64, n), make([]float64, n), make([]float64, n), make([]int, n)
+	for i := range y {
+		y[i] = float64(rng.IntN(2))
+		a[i] = math.Round(4 * (rng.NormFloat64() + y[i])) // with ties
+		b[i] = rng.NormFloat64() + y[i]/2
+		cluster[i] = rng.IntN(40)
+	}
+	for _, boot := range []Bootstrap{{}, {Cluster: cluster}, {Kind: BCa}, {Kind: Basic, Cluster: cluster, Level: .9}} {
+		fast, err := boot.AUROC(seeded(1), a, y)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow, err := boot.Of(seeded(1), AUROC, a, y)
+		near(t, "value", fast.Value, err, slow.Value, 1e-12)
+		// Of draws positions of the sorted items, AUROC draws items: same law, other luck.
+		near(t, "low", fast.Low, nil, slow.Low, 0.01)
+		near(t, "high", fast.High, nil, slow.High, 0.01)
+		fast, err = boot.AUROCDifference(seeded(1), a, b, y)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow, err = boot.Difference(seeded(1), AUROC, a, b, y)
+		near(t, "difference", fast.Value, err, slow.Value, 1e-12)
+		near(t, "difference low", fast.Low, nil, slow.Low, 1e-12)
+		near(t, "difference high", fast.High, nil, slow.High, 1e-12)
+	}
+}
+
+func TestDrawIsUniform(t *testing.T) {
+	rng := seeded(9)
+	count, sum := make([]int32, 7), make([]float64, 7)
+	for range 20_000 {
+		draw(rng, count)
+		total := int32(0)
+		for i, c := range count {
+			sum[i] += float64(c)
+			total += c
+		}
+		if total != 7 {
+			t.Fatalf("%d draws, want 7", total)
+		}
+	}
+	for i, s := range sum { // standard deviation √(140000/7·6/7) = 131
+		if math.Abs(s-20_000) > 600 {
+			t.Errorf("unit %d drawn %v times, want about 20000", i, s)
+		}
+	}
+}
+
+// 10,000 items, 2,000 resamples.
+func BenchmarkBootstrapAUROC(b *testing.B) {
+	rng := seeded(1)
+	score, y := make([]float64, 10_000), make([]float64, 10_000)
+	for i := range y {
+		y[i] = float64(rng.IntN(2))
+		score[i] = rng.NormFloat64() + y[i]
+	}
+	for b.Loop() {
+		if _, err := (Bootstrap{Resamples: 2000}).AUROC(rng, score, y); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -99,7 +99,7 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	if o.Cluster == nil {
 		s.AUROC = figure(DeLong(score, y, o.Level))
 	} else {
-		s.AUROC = of(Percentile, AUROC)
+		s.AUROC = figure(boot.AUROC(rng, score, y))
 	}
 	noGroups := Missing(n, errors.New("no groups given"))
 	s.AUROCWithin, s.SkillWithin = noGroups, noGroups

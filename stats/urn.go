@@ -95,6 +95,17 @@ func (u *Urn) shares(out []float64) []float64 {
 	return out
 }
 
+// Unseen gives the share of all answers that have not been seen, and the mean share of the one among them that the next
+// new draw would be.
+func (u *Urn) Unseen() (all, next float64) {
+	all = 1
+	for _, s := range u.Shares() {
+		all -= s
+	}
+	all = max(0, all)
+	return all, all * (1 - u.prior.Discount) / (1 + u.prior.Concentration)
+}
+
 // Foresee simulates further draws from the posterior and gives the mean worth of the shares as they would stand after each
 // number of them in looks (ascending). rng decides the simulation; sims of 200 give gains of a point to a tenth of it.
 func (u *Urn) Foresee(rng *rand.Rand, looks []int, sims int, worth func(shares []float64) float64) []float64 {
@@ -119,6 +130,9 @@ func (u *Urn) Foresee(rng *rand.Rand, looks []int, sims int, worth func(shares [
 	}
 	return out
 }
+
+// Sample draws the next answer from the posterior, without counting it.
+func (u *Urn) Sample(rng *rand.Rand) int { return u.next(rng.Float64()) }
 
 // next turns a uniform number into the next draw.
 func (u *Urn) next(x float64) int {
