@@ -10,7 +10,7 @@ import (
 	"gnothi/text"
 )
 
-var stepwise = prompt.Template{Name: "stepwise", Version: 1, Text: "Question: {question}\nWork it out step by step, one step a line, and end with one line that says \"Answer:\" and only the answer.\n"}
+var stepwise = prompt.Template{Name: "stepwise", Version: 1, Text: "Question: {question}\nWork it out step by step, one step a line, and end with one line that says \"Answer:\" and only the answer.\n\nSolution:"}
 
 // growing is an answer that is written piece by piece. It is the model's own
 // unfinished text, so it is continued as it stands: raw where the model can,

@@ -14,10 +14,14 @@ var verifyAsk = Ask{Role: "judge", MaxTokens: 256, Template: prompt.Template{Nam
 // each judged by the model itself in a fresh context, step by step, with votes
 // verdicts each; the majority among the accepted ones, or among all where none
 // is. A judge that always says yes makes it majority voting. n·(1 + votes)
-// calls. The trace of a suite tells the acceptance precision; on hard questions
-// the paper finds it below 10 %.
+// calls. A suite reports the acceptance precision beside it; on hard questions
+// the paper finds it below 10 %. Verdicts that cannot be read accept nothing.
 func SelfVerify(n, votes int) Policy {
-	return Vote{Sampler: Independent{Sampling: monitor.DefaultSampling}, Stop: Fixed(n), Scorer: SelfVerified(votes), Aggregate: Accepted{}}
+	accepts := monitor.Each(SelfVerified(votes).Name(), func(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (monitor.Reading, error) {
+		v, err := monitor.Get(ctx, t, selfVerified{c, votes})
+		return monitor.Reading{Score: v.share(), Raw: v.share(), Source: "asked", Reads: v.read}, err
+	})
+	return Vote{Sampler: Independent{Sampling: monitor.DefaultSampling}, Stop: Fixed(n), Scorer: accepts, Aggregate: Accepted{}}
 }
 
 // SelfVerified is the signal judge/self-verify: the share of so many verdicts of
@@ -29,8 +33,11 @@ func SelfVerified(votes int) monitor.Signal {
 		name = fmt.Sprintf("%s-%d", name, votes)
 	}
 	return monitor.Each(name, func(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (monitor.Reading, error) {
-		share, err := monitor.Get(ctx, t, selfVerified{c, votes})
-		return monitor.Reading{Score: share, Raw: share, Source: "asked", Reads: votes}, err
+		v, err := monitor.Get(ctx, t, selfVerified{c, votes})
+		if err == nil && v.read == 0 {
+			err = &monitor.MissingError{Needs: "a yes or no in reply; the model gave none"}
+		}
+		return monitor.Reading{Score: v.share(), Raw: v.share(), Source: "asked", Reads: v.read}, err
 	})
 }
 
@@ -40,29 +47,30 @@ type selfVerified struct {
 	votes     int
 }
 
+// verdicts counts verdicts: those that say yes, and those that say anything.
+type verdicts struct{ accepted, read int }
+
+func (v verdicts) share() float64 { return float64(v.accepted) / max(1, float64(v.read)) }
+
 // Gather implements monitor.Evidence.
-func (e selfVerified) Gather(ctx context.Context, t *monitor.Trial) (float64, error) {
+func (e selfVerified) Gather(ctx context.Context, t *monitor.Trial) (v verdicts, err error) {
 	ask := verifyAsk
 	if e.votes > 1 {
 		ask.Temperature = 0.7
 	}
 	replies, err := ask.Replies(ctx, t, max(1, e.votes), "answer", e.candidate.Text)
 	if len(replies) == 0 {
-		return 0, err
+		return v, err
 	}
-	accepted, read := 0, 0
 	for _, r := range replies {
 		if verdict, ok := yes(r.Text); ok {
-			read++
+			v.read++
 			if verdict {
-				accepted++
+				v.accepted++
 			}
 		}
 	}
-	if read == 0 {
-		return 0, &monitor.MissingError{Needs: "a yes or no in reply; the model gave none"}
-	}
-	return float64(accepted) / float64(read), nil
+	return v, nil
 }
 
 // Accepted gives a vote to each score above one half; where there is none,
