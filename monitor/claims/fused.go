@@ -1,0 +1,79 @@
+package claims
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"gnothi/monitor"
+	"gnothi/stats"
+	"gnothi/text"
+)
+
+// Fused is claims/fused, selfcheckagent's last step without labels: the rank
+// average of several sources. The score of a claim is the mean of its ranks among
+// the text's claims, each scaled to (0,1), ties sharing theirs; raw is the same.
+// It says which claims of a text stand worst, not how likely they are: of one
+// claim alone it says one half. Sources that lack their input are left out.
+type Fused struct {
+	Of [3]Source // nil: none
+}
+
+// Name implements [Source].
+func (Fused) Name() string { return "claims/fused" }
+
+// Support implements [Source].
+func (s Fused) Support(ctx context.Context, t *monitor.Trial, c *monitor.Candidate, claims []text.Claim) ([]Support, error) {
+	out := make([]Support, len(claims))
+	sum, n := make([]float64, len(claims)), make([]int, len(claims))
+	var names []string
+	var errs []error
+	for _, source := range s.Of {
+		if source == nil {
+			continue
+		}
+		got, err := source.Support(ctx, t, c, claims)
+		if err != nil {
+			if errs = append(errs, err); !errors.Is(err, monitor.ErrMissing) && ctx.Err() != nil {
+				return out, err
+			}
+		}
+		var have []int
+		var scores []float64
+		for i, g := range got {
+			if g.Status == Checked {
+				have, scores = append(have, i), append(scores, g.Score)
+				if !slices.Contains(names, g.Source) {
+					names = append(names, g.Source)
+				}
+			}
+			out[i].Yes, out[i].No, out[i].Unclear, out[i].Failures = out[i].Yes+g.Yes, out[i].No+g.No, out[i].Unclear+g.Unclear, out[i].Failures+g.Failures
+		}
+		for k, r := range RankShares(scores) {
+			sum[have[k]] += r
+			n[have[k]]++
+		}
+	}
+	for i := range out {
+		if n[i] > 0 {
+			out[i].Status, out[i].Score = Checked, sum[i]/float64(n[i])
+			out[i].Raw = out[i].Score
+		}
+	}
+	done(out, strings.Join(names, "+"))
+	return out, errors.Join(errs...)
+}
+
+// RankShares gives the rank of each score, the lowest first, scaled to the
+// middle of its n-th part of (0,1); ties share theirs.
+func RankShares(scores []float64) []float64 {
+	if len(scores) == 0 {
+		return nil
+	}
+	out := stats.Ranks(scores)
+	for i := range out {
+		out[i] = (out[i] - 0.5) / float64(len(scores))
+	}
+	return out
+}
