@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"strings"
+	"unicode"
 
 	"gnothi/monitor"
 	"gnothi/monitor/prompt"
@@ -32,7 +33,7 @@ func OwnDuel(ctx context.Context, t *monitor.Trial, a, b *monitor.Candidate) (fl
 
 // lastOf gives the number of the word that stands last in a text, −1 for none.
 func lastOf(s string, words ...string) int {
-	fields := strings.Fields(text.Normalise(s))
+	fields := strings.FieldsFunc(strings.ToLower(text.Sanitise(s)), func(r rune) bool { return !unicode.IsLetter(r) })
 	for i := len(fields) - 1; i >= 0; i-- {
 		for k, w := range words {
 			if fields[i] == w {
