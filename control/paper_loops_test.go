@@ -408,7 +408,9 @@ func TestPaperLoops(t *testing.T) {
 	})
 
 	t.Run("historical-analogy", func(t *testing.T) {
-		all := func(v float64) control.Aspects { return control.Aspects{Topic: v, Background: v, Process: v, Result: v} }
+		all := func(v float64) control.Aspects {
+			return control.Aspects{Topic: v, Background: v, Process: v, Result: v}
+		}
 		for _, c := range []struct{ abstract, literal, want float64 }{{4, .10, 5.5}, {4, .35, 0}, {4, .9, 0}, {1, 0, 5.5 * .35}} {
 			if got := control.AnalogyScore(all(c.abstract), all(c.literal)); math.Abs(got-c.want) > 1e-9 {
 				t.Errorf("abstract %v, literal %v: %v, want %v", c.abstract, c.literal, got, c.want)

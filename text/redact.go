@@ -18,7 +18,7 @@ const Redacted = "[REDACTED]"
 func Redact(s string, hide ...string) string {
 	var parts []string
 	for _, h := range hide {
-		if h = strings.TrimSpace(h); h != "" {
+		if h = strings.TrimSpace(strings.ToValidUTF8(h, "\uFFFD")); h != "" {
 			parts = append(parts, h)
 		}
 	}
