@@ -190,7 +190,7 @@ func openNative(ctx context.Context, name string, m catalog.ModelOptions, o *gat
 	if err != nil {
 		return nil, fmt.Errorf("model local:%s: %w", name, err)
 	}
-	o.Model, o.Native = llm.Metered(opened, &llm.Price{}), native{opened.Engine(), opened.ID().Name}
+	o.Model, o.Native = llm.Metered(opened, &llm.Price{}), opened
 	return opened.Close, nil
 }
 

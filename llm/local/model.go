@@ -81,13 +81,25 @@ func (m *Model) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := m.engine.Info()
-	if len(ids) >= info.Context {
-		return nil, &llm.ContextLengthError{Tokens: len(ids), Context: info.Context}
+	if err := m.fits(ids); err != nil {
+		return nil, err
 	}
 	if op.Kind == llm.Trace {
 		return m.trace(ctx, op, ids)
 	}
+	return m.complete(ctx, op, ids)
+}
+
+// fits tells whether there is room for a token after these.
+func (m *Model) fits(ids []int32) error {
+	if c := m.engine.Info().Context; len(ids) >= c {
+		return &llm.ContextLengthError{Tokens: len(ids), Context: c}
+	}
+	return nil
+}
+
+// complete generates or scores what comes after a prompt.
+func (m *Model) complete(ctx context.Context, op llm.Op, ids []int32) (*llm.Result, error) {
 	prefix, cached, err := m.prompts.evaluate(ctx, ids)
 	if err != nil {
 		return nil, known(err)
@@ -141,24 +153,38 @@ func (m *Model) encode(r llm.Request) ([]int32, error) {
 		return nil, err
 	}
 	if len(r.Messages) == 0 {
-		return nil, errors.New("the request has neither a prompt nor messages")
+		return nil, m.refuses("messages", "the request has neither a prompt nor messages")
 	}
-	turns := make([]token.Turn, len(r.Messages))
-	for i, msg := range r.Messages {
+	turns, err := m.turns(r.Messages)
+	if err != nil {
+		return nil, err
+	}
+	return template.Encode(tok, turns, true)
+}
+
+// turns are the messages in the terms of the chat template.
+func (m *Model) turns(messages []llm.Message) ([]token.Turn, error) {
+	turns := make([]token.Turn, len(messages))
+	for i, msg := range messages {
 		role := msg.Role
 		switch role {
 		case "developer":
 			role = "system"
 		case "system", "user", "assistant":
 		default:
-			return nil, fmt.Errorf("message %d: a local model has no role %q: want system, user or assistant", i, role)
+			return nil, m.refuses(fmt.Sprintf("messages[%d].role", i), "message %d: a local model has no role %q: want system, user or assistant", i, role)
 		}
 		if hasParts(msg) {
 			return nil, &llm.UnsupportedError{Model: m.id, Ability: llm.Images}
 		}
 		turns[i] = token.Turn{Role: role, Text: msg.Text}
 	}
-	return template.Encode(tok, turns, true)
+	return turns, nil
+}
+
+// refuses is the error for a request that is wrong in one field.
+func (m *Model) refuses(param, format string, args ...any) error {
+	return &llm.APIError{Provider: "local", Status: 400, Type: "invalid_request_error", Param: param, Message: fmt.Sprintf(format, args...)}
 }
 
 // trace reads the hidden state of the prompt's last token. What comes before it

@@ -141,4 +141,11 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want an UnsupportedError", name, err)
 		}
 	}
+	var refused *llm.APIError
+	if _, err := m.Do(context.Background(), llm.Op{Request: llm.Request{Messages: []llm.Message{{Role: "tool", Text: "42"}}}}); !errors.As(err, &refused) || refused.Status != 400 || refused.Param != "messages[0].role" {
+		t.Errorf("a role that there is not: %v, want status 400", err)
+	}
+	if _, err := m.ApplyTemplate([]llm.Message{{Role: "robot", Text: "x"}}, true); !errors.As(err, &refused) || refused.Status != 400 {
+		t.Errorf("a role that there is not, in the template: %v, want status 400", err)
+	}
 }
