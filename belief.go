@@ -37,6 +37,7 @@ type Belief struct {
 	Model        string                `json:"model"`
 	Seed         uint64                `json:"seed"`
 	Spend        Spend                 `json:"spend"`
+	Clarify      string                `json:"clarify,omitempty"` // the question to ask back, if that is the decision
 	Error        string                `json:"error,omitempty"`
 
 	// Study is what the belief was made from, for those who want to look.
@@ -83,8 +84,11 @@ type Study struct {
 	Readings []calibrate.Named
 	Estimate *calibrate.Estimate
 	Key      calibrate.Key
-	Roles    map[string]llm.Spend
-	State    []float32 // hidden state after the question ([WithTrace])
+	// First are the readings of the first answer, before any sample, under a policy
+	// that begins with one and buys more ([control.Auto]).
+	First []calibrate.Named
+	Roles map[string]llm.Spend
+	State []float32 // hidden state after the question ([WithTrace])
 }
 
 // spend reports a ledger.

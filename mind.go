@@ -80,7 +80,7 @@ func WithProgress(f func(drawn int)) Option { return func(m *Mind) { m.progress 
 // New puts a model under a loop of monitoring and control. Calls are charged to
 // a question's ledger where the model is wrapped in [llm.Metered].
 func New(model llm.Model, opts ...Option) (*Mind, error) {
-	m := &Mind{model: model, policy: control.Auto(), policyName: "auto", form: "auto", seed: 1}
+	m := &Mind{model: model, policy: control.DefaultAuto(), policyName: "auto", form: "auto", seed: 1}
 	for _, o := range opts {
 		o(m)
 	}
@@ -113,45 +113,133 @@ func (m *Mind) Ask(ctx context.Context, q Question) (Belief, error) {
 // Deliberate answers a question that is already a request, such as a client's
 // conversation; form names the way in which it is asked.
 func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.Request) (Belief, error) {
-	start := time.Now()
-	if m.maxTokens > 0 {
-		req.MaxTokens = m.maxTokens
-	}
-	ledger := llm.NewLedger(m.limits)
-	trial := monitor.NewTrial(monitor.TrialOptions{Model: m.model, Question: q, Request: req, Ledger: ledger, Seed: llm.Derive(m.seed, q.Text, 0), Progress: m.progress})
-	b := Belief{Schema: BeliefSchema, Question: q.Text, Policy: m.policyName, Form: form, Model: m.model.ID().String(), Seed: m.seed}
-	b.Calibration.Status = calibrate.Uncalibrated
-	study := &Study{Key: calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}}
-	b.Study = study
+	i := m.inquire(q, form, req)
 	// What can be known before answering is read first: its work is the answer's
 	// too. Only under a ceiling does the answer come first.
 	first := m.limits == (llm.Limits{})
 	var before []monitor.Signal
 	var err error
 	if first {
-		before, err = m.before(ctx, trial, study)
+		before, err = m.before(ctx, i.trial, i.belief.Study)
 	}
+	var res control.Result
 	if err == nil {
-		study.Result, err = m.policy.Run(ctx, trial)
+		res, err = m.policy.Run(ctx, i.trial)
 	}
 	if err == nil && !first {
-		before, err = m.before(ctx, trial, study)
+		before, err = m.before(ctx, i.trial, i.belief.Study)
 	}
-	res := study.Result
+	return m.conclude(ctx, i, res, before, err)
+}
+
+// Batch reports whether the policy gains from many questions at once
+// ([Mind.AskAll]).
+func (m *Mind) Batch() bool {
+	_, ok := m.policy.(control.Batch)
+	return ok
+}
+
+// AskAll answers questions together, as a policy that is a [control.Batch] can.
+// A belief whose question failed has the error in it; the error returned is the
+// context's.
+func (m *Mind) AskAll(ctx context.Context, qs []Question) ([]Belief, error) {
+	policy, ok := m.policy.(control.Batch)
+	if !ok {
+		return nil, fmt.Errorf("policy %s answers one question at a time", m.policyName)
+	}
+	inquiries, trials := make([]*inquiry, len(qs)), make([]*monitor.Trial, len(qs))
+	for k, q := range qs {
+		form, ok := prompt.Select(m.form, m.model, q)
+		if !ok {
+			return nil, fmt.Errorf("form %q: want auto, shots or chat", m.form)
+		}
+		inquiries[k] = m.inquire(q, form.ID(), form.Request(q))
+		trials[k] = inquiries[k].trial
+	}
+	if len(qs) == 0 {
+		return nil, nil
+	}
+	results, errs, err := policy.RunAll(ctx, trials)
+	if err != nil {
+		return nil, err
+	}
+	beliefs := make([]Belief, len(qs))
+	for k, i := range inquiries {
+		var before []monitor.Signal
+		if errs[k] == nil {
+			before, errs[k] = m.before(ctx, i.trial, i.belief.Study)
+		}
+		if beliefs[k], err = m.conclude(ctx, i, results[k], before, errs[k]); ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	return beliefs, nil
+}
+
+// inquiry is a question under study and the belief that comes of it.
+type inquiry struct {
+	trial  *monitor.Trial
+	belief Belief
+	start  time.Time
+}
+
+func (m *Mind) inquire(q Question, form string, req llm.Request) *inquiry {
+	if m.maxTokens > 0 {
+		req.MaxTokens = m.maxTokens
+	}
+	i := &inquiry{start: time.Now()}
+	i.trial = monitor.NewTrial(monitor.TrialOptions{
+		Model: m.model, Question: q, Request: req, Ledger: llm.NewLedger(m.limits), Seed: llm.Derive(m.seed, q.Text, 0), Progress: m.progress,
+		Threshold: m.rule.Threshold, Calibrated: m.calibrated(form, q),
+	})
+	i.belief = Belief{Schema: BeliefSchema, Question: q.Text, Policy: m.policyName, Form: form, Model: m.model.ID().String(), Seed: m.seed}
+	i.belief.Calibration.Status = calibrate.Uncalibrated
+	i.belief.Study = &Study{Key: calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}}
+	return i
+}
+
+// conclude makes a belief of what a policy found.
+func (m *Mind) conclude(ctx context.Context, i *inquiry, res control.Result, before []monitor.Signal, err error) (Belief, error) {
+	b := i.belief
+	b.Study.Result = res
 	if err == nil && res.Best == nil {
 		err = errNoAnswer
 	}
 	if err == nil {
-		err = m.monitor(ctx, trial, &b, before)
+		err = m.monitor(ctx, i.trial, &b, before)
 	}
-	b.Spend = spend(ledger, time.Since(start))
-	study.Roles = ledger.ByRole()
+	b.Spend = spend(i.trial.Ledger, time.Since(i.start))
+	b.Study.Roles = i.trial.Ledger.ByRole()
 	if err != nil {
 		b.Error = err.Error()
 		return b, err
 	}
 	b.Decision = m.rule.Decide(b.Probability)
+	if b.Clarify = res.Clarify; b.Clarify != "" {
+		b.Decision = control.Clarify
+	}
 	return b, nil
+}
+
+// calibrated gives what the calibrator of first answers says of one, nil where
+// there is none: what a policy has to go by before it has drawn anything.
+func (m *Mind) calibrated(form string, q Question) func(context.Context, *monitor.Trial, *monitor.Candidate) (float64, bool) {
+	c, ok := m.calibrators.Find(calibrate.Key{Model: m.model.ID().Key(), Policy: calibrate.FirstAnswer, Form: form, Kind: q.Kind.String()})
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context, t *monitor.Trial, best *monitor.Candidate) (float64, bool) {
+		signals := likelihoods()
+		if c.Probe != nil {
+			signals = append(signals, c.Probe.Signal())
+		}
+		readings, _, err := read(ctx, t, best, signals)
+		if err != nil {
+			return 0, false
+		}
+		e, err := c.Apply(readings)
+		return e.P, err == nil
+	}
 }
 
 // before reads the hidden state after the question, where the calibrator has a
@@ -182,25 +270,20 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before 
 			b.Alternatives = append(b.Alternatives, Alternative{Answer: said(first), Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
 		}
 	}
-	for _, s := range append(before, m.reads(t)...) {
-		r, err := monitor.ScoreOne(ctx, s, t, best)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err == nil && !(finite(r.Score) && finite(r.Raw)) {
-			err = errors.New("score is not finite")
-		}
-		if err != nil {
-			if b.Missing == nil {
-				b.Missing = map[string]string{}
-			}
-			b.Missing[s.Name()] = err.Error()
-			continue
-		}
-		b.Study.Readings = append(b.Study.Readings, calibrate.Named{Name: s.Name(), Reading: r})
-		b.Signals = append(b.Signals, Signal{Name: s.Name(), Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads})
+	readings, missing, err := read(ctx, t, best, append(before, m.reads(t, res)...))
+	if err != nil {
+		return err
+	}
+	b.Study.Readings, b.Missing = readings, missing
+	for _, r := range readings {
+		b.Signals = append(b.Signals, Signal{Name: r.Name, Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads})
 		for _, part := range r.Parts {
 			b.Claims = append(b.Claims, Claim{Text: part.Text, Supported: part.Score, Span: part.Span})
+		}
+	}
+	if res.Bought != nil {
+		if b.Study.First, _, err = read(ctx, t, res.Pool[0], append(before, likelihoods()...)); err != nil {
+			return err
 		}
 	}
 	est, cal := m.calibrators.Estimate(b.Study.Key, b.Study.Readings)
@@ -210,9 +293,38 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before 
 		return nil
 	}
 	if b.Study.Estimate = est; est != nil {
+		est.Shift("evidence bought beside samples", res.LogOdds)
 		b.Probability, b.Interval = &est.P, &[2]float64{est.Low, est.High}
 	}
 	return nil
+}
+
+// read reads signals of a candidate; those that could not be read are in missing,
+// with the reason. The error is the context's.
+func read(ctx context.Context, t *monitor.Trial, best *monitor.Candidate, signals []monitor.Signal) (readings []calibrate.Named, missing map[string]string, err error) {
+	for _, s := range signals {
+		r, err := monitor.ScoreOne(ctx, s, t, best)
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		if err == nil && !(finite(r.Score) && finite(r.Raw)) {
+			err = errors.New("score is not finite")
+		}
+		if err != nil {
+			if missing == nil {
+				missing = map[string]string{}
+			}
+			missing[s.Name()] = err.Error()
+			continue
+		}
+		readings = append(readings, calibrate.Named{Name: s.Name(), Reading: r})
+	}
+	return readings, missing, nil
+}
+
+// likelihoods are the signals that a reply's token data give.
+func likelihoods() []monitor.Signal {
+	return []monitor.Signal{likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty()}
 }
 
 // said is the answer of a candidate, or all of its reply where none was read.
@@ -225,8 +337,11 @@ func said(c *monitor.Candidate) string {
 
 // reads lists the signals to read: those that cost nothing beyond what the
 // policy has drawn, and those that were asked for, each name once.
-func (m *Mind) reads(t *monitor.Trial) []monitor.Signal {
-	signals := []monitor.Signal{likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty()}
+func (m *Mind) reads(t *monitor.Trial, res control.Result) []monitor.Signal {
+	signals := likelihoods()
+	if res.Bought != nil {
+		signals = append(signals, consistency.Share()) // means the same however many were drawn
+	}
 	if drawn, _ := t.Drawn(); len(drawn) > 1 {
 		signals = append(signals, consistency.Agreement(0), consistency.Entropy(0))
 	}

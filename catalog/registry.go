@@ -36,6 +36,11 @@ func Policies() []PolicyEntry {
 		{"adaptive", "samples until the posterior that the leader leads reaches conf", "conf=0.95&n=40&stop=beta&t=0.7", func(p *Params) control.Policy {
 			return control.Vote{Sampler: p.samples(), Stop: control.Settled{Conf: p.Float("conf", 0.95, 0.5, 1), Max: p.n(40), Dirichlet: p.Choice("stop", "beta", "dirichlet") == "dirichlet"}}
 		}},
+		{"difficulty-adaptive", "over a batch: ranks by difficulty, samples the hard, answers the easy once", "window=5&n=40&t=0.7", func(p *Params) control.Policy {
+			d := control.NewDifficultyAdaptive()
+			d.Window, d.Max, d.Sampling.Temperature = p.Int("window", d.Window, 1, 1000), p.n(d.Max), p.Float("t", d.Sampling.Temperature, 0.01, 2)
+			return d
+		}},
 		{"early-stopping", "windows of samples until one is unanimous", "window=5&n=40&t=0.7", func(p *Params) control.Policy {
 			return control.Vote{Sampler: p.samples(), Stop: control.Window{W: p.Int("window", 5, 1, 1000), Max: p.n(40)}}
 		}},

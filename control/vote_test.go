@@ -343,7 +343,7 @@ func TestPoliciesDescribeThemselves(t *testing.T) {
 	warm, first := monitor.Sampling{Temperature: 0.9}, control.Independent{Sampling: monitor.DefaultSampling, First: true}
 	base := sampled(control.Fixed(5))
 	policies := []control.Policy{
-		control.Direct(), control.Auto(), base, sampled(control.Fixed(6)),
+		control.Direct(), control.DefaultAuto(), base, sampled(control.Fixed(6)),
 		sampled(control.Settled{Conf: 0.95, Max: 40}), sampled(control.Settled{Conf: 0.9, Max: 40}), sampled(control.Settled{Conf: 0.95, Max: 40, Dirichlet: true}),
 		sampled(control.Settled{Conf: 0.95, Max: 40, Batch: 2}), sampled(control.Window{W: 5, Max: 40}), sampled(control.Window{W: 4, Max: 40}), sampled(control.Certified{Alpha: 0.05, Max: 40}),
 		control.Vote{Sampler: control.Independent{Sampling: warm}, Stop: base.Stop}, control.Vote{Sampler: first, Stop: base.Stop},

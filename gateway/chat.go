@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,7 +123,7 @@ func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) er
 	}
 	if withheld(b.Decision) {
 		whole := *a.result
-		whole.Choices = []llm.Choice{{Text: g.Withheld, Finish: "stop"}}
+		whole.Choices = []llm.Choice{{Text: cmp.Or(b.Clarify, g.Withheld), Finish: "stop"}}
 		a.result = &whole
 	}
 	if id := gjson.GetBytes(a.result.Raw, "id").String(); id != "" {

@@ -135,7 +135,7 @@ func New(o Options) (*Gateway, error) {
 func basicPolicies(spec string) (control.Policy, error) {
 	switch spec {
 	case "auto":
-		return control.Auto(), nil
+		return control.DefaultAuto(), nil
 	case "direct":
 		return control.Direct(), nil
 	}

@@ -15,7 +15,7 @@ func policies(spec string) (control.Policy, error) {
 	case err == nil && n > 0 && n <= 100:
 		return control.Vote{Sampler: control.Independent{Sampling: monitor.DefaultSampling}, Stop: control.Fixed(n)}, nil
 	case spec == "auto":
-		return control.Auto(), nil
+		return control.DefaultAuto(), nil
 	case spec == "direct":
 		return control.Direct(), nil
 	}

@@ -90,6 +90,9 @@ func (t *Trial) Drawn() ([]*Candidate, Sampling) {
 	return t.drawn(t.pool(s)), s
 }
 
+// Has returns the samples of a kind that the trial has, without drawing any.
+func (t *Trial) Has(s Sampling) []*Candidate { return t.drawn(t.pool(s)) }
+
 // draw asks for the samples of some indexes and returns those it got. A budget
 // too small for all of them still buys what it can.
 func (t *Trial) draw(ctx context.Context, s Sampling, indexes []int) ([]*Candidate, error) {

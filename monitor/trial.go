@@ -30,6 +30,12 @@ type TrialOptions struct {
 	Ledger *llm.Ledger
 	// Seed is the root of everything random in the trial.
 	Seed uint64
+	// Threshold is the probability below which the asker wants no answer, for
+	// policies that weigh what more evidence would change; 0: any answer serves.
+	Threshold float64
+	// Calibrated, if set, gives the calibrated probability that a greedy answer is
+	// right, before any sample; ok is false where nothing calibrates it.
+	Calibrated func(ctx context.Context, t *Trial, c *Candidate) (p float64, ok bool)
 	// Progress, if set, hears how many samples there are after each draw.
 	Progress func(drawn int)
 }

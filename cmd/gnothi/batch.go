@@ -119,8 +119,16 @@ func askFile(cmd *cobra.Command, c *config, options []gnothi.Option, b batch) er
 	bar.set(done)
 	tally := map[string]int{}
 	out := bufio.NewWriter(w)
+	together, err := askTogether(ctx, mind, qs[done:])
+	if err != nil {
+		return err
+	}
 	written, err := inOrder(ctx, qs[done:], b.workers, func(ctx context.Context, q questionLine) gnothi.Belief {
-		belief, err := mind.Ask(ctx, q.question())
+		belief, known := together[q.ID]
+		var err error
+		if !known {
+			belief, err = mind.Ask(ctx, q.question())
+		}
 		belief.ID = string(q.ID)
 		if err != nil {
 			belief.Question, belief.Answer, belief.Probability, belief.Error = q.Question, nil, nil, err.Error()
@@ -152,6 +160,27 @@ func askFile(cmd *cobra.Command, c *config, options []gnothi.Option, b batch) er
 		return errors.New("every question failed; the lines say why")
 	}
 	return nil
+}
+
+// askTogether asks all questions at once where the policy gains from it; nil
+// where it answers one at a time.
+func askTogether(ctx context.Context, mind *gnothi.Mind, qs []questionLine) (map[lineID]gnothi.Belief, error) {
+	if !mind.Batch() {
+		return nil, nil
+	}
+	questions := make([]gnothi.Question, len(qs))
+	for i, q := range qs {
+		questions[i] = q.question()
+	}
+	beliefs, err := mind.AskAll(ctx, questions)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[lineID]gnothi.Belief, len(qs))
+	for i, b := range beliefs {
+		out[qs[i].ID] = b
+	}
+	return out, nil
 }
 
 // fate sorts a belief into what is counted apart.

@@ -150,7 +150,10 @@ func (g graded) MarshalJSON() ([]byte, error) {
 		Half    string        `json:"half,omitempty"`
 		Key     calibrate.Key `json:"calibrator_key"`
 		State   []float32     `json:"state,omitempty"`
-	}{g.Grade, g.Label, g.Kind, g.Cluster, g.Half, g.Key, g.State})
+
+		First      []gnothi.Signal `json:"first,omitempty"`
+		FirstLabel bool            `json:"first_label,omitempty"`
+	}{g.Grade, g.Label, g.Kind, g.Cluster, g.Half, g.Key, g.State, g.First, g.FirstLabel})
 	return append(append(belief[:len(belief)-1], ','), rest[1:]...), err
 }
 
@@ -248,10 +251,35 @@ func fitAndReport(cmd *cobra.Command, rows []graded, dir string, own bool) error
 	if r.Saved, err = cal.Save(dir); err != nil {
 		return err
 	}
+	if err := fitFirst(fit, r.Key, on, dir); err != nil {
+		return err
+	}
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return encode(cmd, r)
 	}
 	return printReport(cmd, r, len(rows))
+}
+
+// fitFirst fits the calibrator of first answers, by which a policy that begins
+// with one decides what to buy. The policy is then another one, so a second
+// round of asking and fitting makes the probabilities those of that policy.
+func fitFirst(rows []graded, key calibrate.Key, on, dir string) error {
+	var examples []calibrate.Example
+	for _, g := range rows {
+		if len(g.First) > 0 {
+			examples = append(examples, g.firstExample())
+		}
+	}
+	if len(examples) < calibrate.MinExamples {
+		return nil
+	}
+	key.Policy = calibrate.FirstAnswer
+	cal, _, err := calibrate.Fit(key, rows[0].Model+" "+calibrate.FirstAnswer, on, examples, 1)
+	if err != nil {
+		return fmt.Errorf("first answers: %w", err)
+	}
+	_, err = cal.Save(dir)
+	return err
 }
 
 func summarise(rows []graded, p []float64) (stats.Summary, error) {
@@ -278,22 +306,10 @@ func printReport(cmd *cobra.Command, r report, asked int) error {
 	s := r.Figures
 	fmt.Fprintf(out, "Fitted on %d answers with %s.\n%s\n\nFigures on %s, n = %d (95 %% intervals, clustered bootstrap):\n", r.Fitted, strings.Join(r.Signals, ", "), counted(r.Grades, asked), r.How, s.N)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, row := range []struct {
-		name string
-		f    stats.Figure
-	}{
-		{"accuracy", s.Accuracy}, {"log-loss skill over the base rate", s.Skill}, {"  over the base rate of each kind", s.SkillWithin},
-		{"AUROC", s.AUROC}, {"  within kinds", s.AUROCWithin}, {"ECE, debiased", s.ECEDebiased}, {"  of a perfect forecaster (raw)", s.ECEPerfect}, {"  raw", s.ECE},
-		{"Brier", s.Brier}, {"log loss", s.LogLoss}, {"risk-coverage area", s.AURC}, {"PRR", s.PRR},
-	} {
+	for _, row := range summaryRows(s) {
 		fmt.Fprintf(t, "  %s\t%v\n", row.name, row.f)
 	}
-	if s.Spiegelhalter != nil {
-		fmt.Fprintf(t, "  calibration test (Spiegelhalter)\tz = %.2f, p = %.3f\n", s.Spiegelhalter.Statistic, s.Spiegelhalter.P)
-	}
-	if s.Cox != nil {
-		fmt.Fprintf(t, "  calibration test (Cox)\tintercept %.2f, slope %.2f, p = %.3f\n", s.Cox.Intercept.Value, s.Cox.Slope.Value, s.Cox.Test.P)
-	}
+	printCalibrationTests(t, s)
 	if err := t.Flush(); err != nil {
 		return err
 	}

@@ -25,6 +25,10 @@ type graded struct {
 	Half    string        `json:"half,omitempty"`
 	Key     calibrate.Key `json:"calibrator_key"`
 	State   []float32     `json:"state,omitempty"` // the hidden state after the question
+	// First is what was read of the first answer, where the policy went on from one,
+	// and FirstLabel whether that was right.
+	First      []gnothi.Signal `json:"first,omitempty"`
+	FirstLabel bool            `json:"first_label,omitempty"`
 }
 
 // builtin gives gnothi's own questions, or those of one half.
@@ -44,7 +48,10 @@ func (q questionLine) grade(b gnothi.Belief, err error) text.Outcome {
 	if err != nil || b.Study == nil || b.Study.Result.Best == nil {
 		return text.Unparsed
 	}
-	answer := b.Study.Result.Best.Answer
+	return q.gradeAnswer(b.Study.Result.Best.Answer)
+}
+
+func (q questionLine) gradeAnswer(answer text.Answer) text.Outcome {
 	if !q.Unanswerable {
 		return q.question().Task().Grade(answer, q.Answers)
 	}
@@ -71,6 +78,10 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 		g := graded{Belief: b, Grade: outcome.String(), Label: outcome == text.Right, Kind: q.Kind, Cluster: q.Cluster, Half: q.Half}
 		if b.Study != nil {
 			g.Key, g.State = b.Study.Key, b.Study.State
+			for _, r := range b.Study.First {
+				g.First = append(g.First, gnothi.Signal{Name: r.Name, Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads})
+			}
+			g.FirstLabel = g.First != nil && q.gradeAnswer(b.Study.Result.Pool[0].Answer) == text.Right
 		}
 		if err != nil {
 			g.Grade = "failed"
@@ -85,11 +96,20 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 
 // example is what a calibrator is fitted on.
 func (g graded) example() calibrate.Example {
-	e := calibrate.Example{Right: g.Label, Cluster: g.Cluster, State: g.State}
-	for _, s := range g.Signals {
-		e.Readings = append(e.Readings, calibrate.Named{Name: s.Name, Reading: monitor.Reading{Score: s.Score, Raw: s.Raw, Source: s.Source, Reads: s.Reads}})
+	return calibrate.Example{Right: g.Label, Cluster: g.Cluster, State: g.State, Readings: readings(g.Signals)}
+}
+
+// firstExample is what a calibrator of first answers is fitted on.
+func (g graded) firstExample() calibrate.Example {
+	return calibrate.Example{Right: g.FirstLabel, Cluster: g.Cluster, State: g.State, Readings: readings(g.First)}
+}
+
+func readings(signals []gnothi.Signal) []calibrate.Named {
+	var out []calibrate.Named
+	for _, s := range signals {
+		out = append(out, calibrate.Named{Name: s.Name, Reading: monitor.Reading{Score: s.Score, Raw: s.Raw, Source: s.Source, Reads: s.Reads}})
 	}
-	return e
+	return out
 }
 
 // gradeable says why questions cannot be graded.

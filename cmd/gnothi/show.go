@@ -73,6 +73,8 @@ func printBelief(w io.Writer, b gnothi.Belief, explain bool, p palette) error {
 			answer = "Perhaps: " + answer
 		}
 		s.WriteString(p.bold(answer) + "\n\n")
+	case control.Clarify:
+		s.WriteString(p.bold(text.Sanitise(b.Clarify)) + p.dim("  (decision: clarify)") + "\n\n")
 	default:
 		s.WriteString(p.bold("I am not sure enough to answer.") + p.dim("  (decision: "+string(b.Decision)+")") + "\n\n")
 	}
@@ -162,6 +164,7 @@ type explanation struct {
 	Terms   []termShown    `json:"terms,omitempty"`
 	Key     calibrate.Key  `json:"calibrator_key"`
 	Trace   []stepShown    `json:"trace,omitempty"`
+	Bought  []boughtShown  `json:"bought,omitempty"`
 	Roles   map[string]int `json:"calls_by_role"`
 }
 
@@ -192,6 +195,17 @@ type stepShown struct {
 	Kept     bool   `json:"kept"`
 }
 
+// boughtShown is a purchase of auto: what it was expected to be worth, what it
+// changed, and what had been spent by then.
+type boughtShown struct {
+	What   string  `json:"what"`
+	Gain   float64 `json:"expected_gain"`
+	Cost   float64 `json:"cost"` // in first answers
+	Answer string  `json:"answer"`
+	P      float64 `json:"p"`
+	Tokens int64   `json:"tokens"`
+}
+
 func explained(b gnothi.Belief) explanation {
 	study := b.Study
 	e := explanation{Stopped: study.Result.Stopped, Tie: study.Result.Tie, Key: study.Key, Roles: map[string]int{}}
@@ -216,6 +230,13 @@ func explained(b gnothi.Belief) explanation {
 	}
 	for _, s := range study.Result.Trace {
 		e.Trace = append(e.Trace, stepShown{s.Round, s.Before.Text, s.Feedback, s.After.Text, s.Kept})
+	}
+	for _, p := range study.Result.Bought {
+		shown := boughtShown{What: p.What, Gain: p.Gain, Cost: p.Cost, P: p.P, Tokens: p.Tokens}
+		if p.Best != nil {
+			shown.Answer = p.Best.Answer.Text
+		}
+		e.Bought = append(e.Bought, shown)
 	}
 	for role, spend := range study.Roles {
 		e.Roles[role] = int(spend.Calls)
@@ -243,6 +264,21 @@ func explainTo(s *strings.Builder, b gnothi.Belief, p palette) {
 		fmt.Fprintln(t, "  a tie: the first of the equals won")
 	}
 	fmt.Fprintf(t, "  stopped: %s\n", e.Stopped)
+	if len(e.Bought) > 0 {
+		head("What was bought, and what for")
+		half := e.Bought[len(e.Bought)-1].Tokens / 2
+		for i, p := range e.Bought {
+			why := "to begin with"
+			if i > 0 {
+				why = fmt.Sprintf("expected to add %.1f points for the cost of %.1f answers", 100*p.Gain, p.Cost)
+			}
+			at := ""
+			if p.Tokens <= half && (i+1 == len(e.Bought) || e.Bought[i+1].Tokens > half) {
+				at = "(at half the cost)"
+			}
+			fmt.Fprintf(t, "  %s\t%s\t→ %s\t%s\t%s\n", shown(p.What), why, shown(p.Answer), percent(p.P), at)
+		}
+	}
 	for _, st := range e.Trace {
 		head(fmt.Sprintf("Round %d", st.Round))
 		fmt.Fprintf(t, "  before\t%s\n  feedback\t%s\n  after\t%s\n", shown(st.Before), shown(st.Feedback), shown(st.After))

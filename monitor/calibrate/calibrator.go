@@ -22,6 +22,10 @@ type Key struct {
 	Kind   string `json:"kind"`   // type of answer
 }
 
+// FirstAnswer stands for the policy in the key of a calibrator of greedy answers
+// that are only the beginning: what is known before a policy draws anything.
+const FirstAnswer = "first answer"
+
 // Named is a signal's reading of the answer.
 type Named struct {
 	Name string
@@ -56,6 +60,18 @@ type Estimate struct {
 	Low, High float64 // interval of P, at Level, at these scores
 	Outside   bool    // the scores are unlike those that were fitted on
 	Terms     []Term  // how it came about
+}
+
+// Shift moves the estimate and its interval by evidence that the calibrator did
+// not know, in log-odds.
+func (e *Estimate) Shift(name string, logOdds float64) {
+	if logOdds == 0 {
+		return
+	}
+	for _, p := range []*float64{&e.P, &e.Low, &e.High} {
+		*p = stats.Sigmoid(stats.Logit(*p, stats.Clip) + logOdds)
+	}
+	e.Terms = append(e.Terms, Term{name, logOdds})
 }
 
 // Term is one summand of the log-odds.
