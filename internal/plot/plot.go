@@ -38,16 +38,15 @@ type Chart struct {
 	Width        int  // 0 is 460
 	XLog         bool // logarithmic in X + 1, for numbers of labels
 	XTicks       []float64
-	Right        bool // legend in the right lower corner instead of the right upper
-	LegendAtLeft bool
+	LegendAtLeft bool // instead of at the right
 }
 
 const (
-	height = 320.0
+	height = 332.0
 	left   = 56.0
 	right  = 16.0
 	top    = 34.0
-	bottom = 62.0
+	bottom = 76.0
 )
 
 // most points of a line: more cannot be seen at this size.
@@ -67,9 +66,22 @@ func (c *canvas) open(width, height float64, title, note string) {
 		num(width), num(height), num(width), num(height), escape(title), escape(note))
 	c.WriteString(style)
 	fmt.Fprintf(c, `<rect class="f" width="100%%" height="100%%" rx="6"/><text class="t" x="%s" y="22">%s</text>`, num(left-40), escape(title))
-	if note != "" {
-		fmt.Fprintf(c, `<text class="n" x="%s" y="%s">%s</text>`, num(left-40), num(height-8), escape(note))
+	lines := wrap(note, int((width-left)/5.6))
+	for i, line := range lines {
+		c.text(left-40, height-10-13*float64(len(lines)-1-i), "", "n", line)
 	}
+}
+
+// wrap breaks a note between words.
+func wrap(s string, most int) (lines []string) {
+	for _, word := range strings.Fields(s) {
+		if k := len(lines) - 1; k >= 0 && len([]rune(lines[k]))+len([]rune(word)) < most {
+			lines[k] += " " + word
+		} else {
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 func (c *canvas) text(x, y float64, anchor, class, s string) {
@@ -188,9 +200,6 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 		}
 	}
 	y := top + 14
-	if c.Right {
-		y = height - bottom - 14*float64(len(legend)) + 4
-	}
 	for _, k := range legend {
 		if c.LegendAtLeft {
 			v.line(k.class, left+8, y-4, left+26, y-4)
@@ -257,6 +266,9 @@ func (c *Chart) bounds() {
 }
 
 func (c *Chart) label(v float64) string {
+	if math.Abs(v) < 1e-12 {
+		v = 0
+	}
 	if c.Percent {
 		return strconv.FormatFloat(math.Round(1000*v)/10, 'f', -1, 64) + "%"
 	}
@@ -315,7 +327,7 @@ func (f Forest) WriteTo(w io.Writer) (int64, error) {
 	lo, hi := c.XMin, c.XMax
 	at := func(x float64) float64 { return names + (x-lo)/(hi-lo)*(width-names-90) }
 	base := top + line*float64(len(f.Rows)) + 4
-	total := base + 58
+	total := base + 72
 	var v canvas
 	v.open(width, total, f.Title, f.Note)
 	for _, x := range ticks(lo, hi) {

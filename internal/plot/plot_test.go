@@ -68,12 +68,9 @@ func TestChartOfNothing(t *testing.T) {
 }
 
 func TestTicks(t *testing.T) {
-	for _, c := range []struct {
-		lo, hi float64
-		n      int
-	}{{0, 1, 6}, {-0.03, 0.04, 4}, {0, 100, 6}, {0.48, 0.71, 5}} {
-		if got := ticks(c.lo, c.hi); len(got) < 3 || len(got) > 8 {
-			t.Errorf("ticks of [%g, %g]: %v", c.lo, c.hi, got)
+	for _, c := range [][2]float64{{0, 1}, {-0.03, 0.04}, {0, 100}, {0.48, 0.71}} {
+		if got := ticks(c[0], c[1]); len(got) < 3 || len(got) > 8 {
+			t.Errorf("ticks of %v: %v", c, got)
 		}
 	}
 }
