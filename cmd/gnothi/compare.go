@@ -1,22 +1,30 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"gnothi"
+	"gnothi/control"
 	"gnothi/eval/questions"
+	"gnothi/monitor"
 	"gnothi/stats"
+	"gnothi/text"
 )
 
 func compareCmd() *cobra.Command {
-	var in, keep string
+	var in, keep, half string
 	var policies []string
-	var own bool
+	var own, equal bool
 	var workers, limit int
 	var margin float64
 	cmd := &cobra.Command{
@@ -24,8 +32,15 @@ func compareCmd() *cobra.Command {
 		Short: "Two policies on the same questions",
 		Long: `Ask the same questions under two policies and compare them question by question:
 who is right where the other is wrong, what each costs, and whether the second is
-worse than the first by less than a margin.`,
+worse than the first by less than a margin.
+
+Of a policy that revises, the table says how many right first answers stayed right
+(confidence), how many wrong ones became right (critique), and where that lies
+between the worst and the best (relative score; 0.5 is no change). A loop must beat
+its control: with --equal-tokens the second policy goes on, question by question,
+until it has spent the tokens that the first one did there.`,
 		Example: `  gnothi compare --policy "self-consistency?n=40" --policy auto --builtin --limit 1000
+  gnothi compare --policy review --policy retry --equal-tokens --builtin --limit 200
   gnothi compare --policy direct --policy "self-refine?rounds=1" --in questions.jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,11 +50,18 @@ worse than the first by less than a margin.`,
 			if !(margin > 0 && margin < 1) {
 				return usagef("margin %g: want a share between 0 and 1, such as 0.01", margin)
 			}
-			qs, err := gradedQuestions(in, questions.Apart, own, limit)
+			if !own && cmd.Flags().Changed("half") {
+				return usagef("--half goes with --builtin")
+			}
+			which, ok := map[string]string{"apart": questions.Apart, "fit": questions.Fit, "all": ""}[half]
+			if !ok {
+				return usagef("half %q: want apart, fit or all", half)
+			}
+			qs, err := gradedQuestions(in, which, own, limit)
 			if err != nil {
 				return err
 			}
-			return compare(cmd, policies, qs, workers, margin, keep)
+			return compare(cmd, policies, qs, workers, margin, keep, equal)
 		},
 	}
 	f := cmd.Flags()
@@ -47,7 +69,9 @@ worse than the first by less than a margin.`,
 	modelFlags(f)
 	f.StringVar(&in, "in", "", "questions with answers, JSON Lines")
 	f.StringVar(&keep, "keep", "", "file for every graded answer with its samples, JSON Lines")
-	f.BoolVar(&own, "builtin", false, "gnothi's own questions, the half kept apart")
+	f.BoolVar(&own, "builtin", false, "gnothi's own questions")
+	f.StringVar(&half, "half", "apart", "which of them: apart (no calibrator was fitted on them), fit or all")
+	f.BoolVar(&equal, "equal-tokens", false, "let the second policy go on until it has spent what the first did")
 	f.IntVar(&workers, "concurrency", 4, "questions at a time")
 	f.IntVar(&limit, "limit", 0, "at most so many questions, evenly chosen")
 	f.Float64Var(&margin, "margin", 0.01, "how much worse still counts as no worse")
@@ -62,9 +86,25 @@ type arm struct {
 	Tokens int64          `json:"generated_tokens"`
 	Prompt int64          `json:"evaluated_prompt_tokens"`
 	Calls  int64          `json:"calls"`
+	// Roles is what was spent on what: answer, sample, judge, rewrite, …
+	Roles map[string]roleSpend `json:"by_role"`
+	// Revised counts the questions whose first answer was revised, Changed those
+	// that ended with another answer than the first; Loop is first against last.
+	Revised int               `json:"revised"`
+	Changed int               `json:"changed"`
+	Loop    *stats.Correction `json:"loop,omitempty"`
 
+	first    [][]bool // whether the first answer was right
+	last     [][]bool
 	y        []float64
 	clusters []string
+}
+
+// roleSpend is what a role of calls cost.
+type roleSpend struct {
+	Calls  int64 `json:"calls"`
+	Tokens int64 `json:"generated_tokens"`
+	Prompt int64 `json:"evaluated_prompt_tokens"`
 }
 
 // comparison is what compare says with --json.
@@ -72,15 +112,34 @@ type comparison struct {
 	N int `json:"n"`
 	A arm `json:"a"`
 	B arm `json:"b"`
+	// EqualTokens: B went on until it had spent what A had.
+	EqualTokens bool `json:"equal_tokens"`
 	// Rescued were wrong under A and right under B, spoilt the other way round.
 	Rescued    int                  `json:"rescued"`
 	Spoilt     int                  `json:"spoilt"`
 	McNemar    *stats.Test          `json:"mcnemar,omitempty"`
 	NoWorse    stats.NonInferiority `json:"non_inferiority"`
 	TokenRatio float64              `json:"token_ratio"`
+	// AThenB takes A's answers for the first and B's for the second.
+	AThenB stats.Correction `json:"a_then_b"`
 }
 
-func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers int, margin float64, keep string) error {
+// spending goes on with a policy until it has spent, on each question, what
+// another one has.
+type spending struct {
+	control.Policy
+	tokens map[string]int64 // by question
+}
+
+// Run implements control.Policy.
+func (s spending) Run(ctx context.Context, t *monitor.Trial) (control.Result, error) {
+	p, _ := control.UpTo(s.Policy, max(1, s.tokens[t.Question.Text]))
+	return p.Run(ctx, t)
+}
+
+func (s spending) String() string { return s.Policy.String() + " at equal tokens" }
+
+func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers int, margin float64, keep string, equal bool) error {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -109,25 +168,44 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers i
 		enc := json.NewEncoder(f)
 		record = func(g graded) error { return enc.Encode(recorded{g.ID, g.Policy, g.Grade, explained(g.Belief)}) }
 	}
-	out := comparison{N: len(qs)}
+	out := comparison{N: len(qs), EqualTokens: equal}
+	spent := map[string]int64{}
 	for i, a := range []*arm{&out.A, &out.B} {
 		policy, err := c.policy(policies[i], n)
 		if err != nil {
 			return usage(err)
 		}
+		if equal && i == 1 {
+			if _, ok := control.UpTo(policy, 1); !ok {
+				return usagef("policy %s: it cannot go on until its tokens are spent; --equal-tokens wants a vote or a loop second", policies[i])
+			}
+			policy = spending{policy, spent}
+		}
 		mind, err := gnothi.New(model, append(options, gnothi.WithPolicy(policies[i], policy))...)
 		if err != nil {
 			return err
 		}
-		a.Policy, a.Grades = policies[i], map[string]int{}
+		a.Policy, a.Grades, a.Roles = policies[i], map[string]int{}, map[string]roleSpend{}
+		next := 0
 		err = gradeAll(ctx, cmd, mind, qs, workers, policies[i], func(g graded) error {
-			a.add(g)
+			a.add(g, qs[next])
+			next++
+			if i == 0 {
+				spent[g.Question] = g.Spend.PromptTokens + g.Spend.CompletionTokens
+			}
 			return record(g)
 		})
 		if err != nil {
 			return err
 		}
-		if a.Right, err = stats.Mean(a.y, stats.Groups(a.clusters), 0.95); err != nil {
+		if a.Revised > 0 {
+			c, err := correction(a.first, a.last, a.clusters)
+			if err != nil {
+				return err
+			}
+			a.Loop = &c
+		}
+		if a.Right, err = a.accuracy(); err != nil {
 			return err
 		}
 	}
@@ -148,8 +226,23 @@ type recorded struct {
 	Inside explanation `json:"inside"`
 }
 
-func (a *arm) add(g graded) {
+func (a *arm) add(g graded, q questionLine) {
 	a.Grades[g.Grade]++
+	first := g.Label
+	if g.Study != nil {
+		for role, s := range g.Study.Roles {
+			r := a.Roles[role]
+			a.Roles[role] = roleSpend{r.Calls + s.Calls, r.Tokens + s.CompletionTokens, r.Prompt + s.PromptTokens}
+		}
+		if res := g.Study.Result; res.Best != nil && len(res.Trace) > 0 {
+			a.Revised++
+			if res.First().Key != res.Best.Key {
+				a.Changed++
+			}
+			first = q.gradeAnswer(res.First().Answer) == text.Right
+		}
+	}
+	a.first, a.last = append(a.first, []bool{first}), append(a.last, []bool{g.Label})
 	a.Tokens += g.Spend.CompletionTokens
 	a.Prompt += g.Spend.PromptTokens
 	a.Calls += g.Spend.Calls
@@ -177,8 +270,37 @@ func (c *comparison) test(margin float64) (err error) {
 		c.McNemar = &exact
 	}
 	c.TokenRatio = float64(c.B.Tokens+c.B.Prompt) / float64(max(1, c.A.Tokens+c.A.Prompt))
+	if c.AThenB, err = correction(c.A.last, c.B.last, c.A.clusters); err != nil {
+		return err
+	}
 	c.NoWorse, err = stats.NonInferior(c.B.y, c.A.y, margin, 0.05, stats.Groups(c.A.clusters))
+	if errors.Is(err, stats.ErrConstant) {
+		// Alike on every question: no difference to test, which is no failure.
+		c.NoWorse, err = stats.NonInferiority{Difference: stats.Missing(c.N, err), Margin: margin, P: 1}, nil
+	}
 	return err
+}
+
+// correction measures second answers against first ones.
+func correction(before, after [][]bool, clusters []string) (stats.Correction, error) {
+	return stats.Bootstrap{Cluster: shared(clusters)}.Correction(rand.New(rand.NewPCG(1, 1)), before, after)
+}
+
+// accuracy is the share of right answers.
+func (a *arm) accuracy() (stats.Figure, error) {
+	if groups := shared(a.clusters); groups != nil {
+		return stats.Mean(a.y, groups, 0.95)
+	}
+	return stats.Wilson(a.Grades["right"], len(a.y), 0.95)
+}
+
+// shared numbers the clusters; nil where no two questions share one.
+func shared(clusters []string) []int {
+	groups := stats.Groups(clusters)
+	if len(groups) == 0 || slices.Max(groups)+1 == len(groups) {
+		return nil
+	}
+	return groups
 }
 
 func (c *comparison) print(cmd *cobra.Command) error {
@@ -188,7 +310,29 @@ func (c *comparison) print(cmd *cobra.Command) error {
 	for _, g := range []string{"right", "wrong", "refused", "unparsed", "failed"} {
 		fmt.Fprintf(t, "  %s\t%d\t%d\n", g, c.A.Grades[g], c.B.Grades[g])
 	}
+	row := func(name string, of func(*stats.Correction) any) {
+		cell := func(a *arm) any {
+			if a.Loop == nil {
+				return "-"
+			}
+			return of(a.Loop)
+		}
+		fmt.Fprintf(t, "%s\t%v\t%v\n", name, cell(&c.A), cell(&c.B))
+	}
+	if c.A.Loop != nil || c.B.Loop != nil {
+		row("first answer right", func(l *stats.Correction) any { return l.Before })
+		row("  right stays right (confidence)", func(l *stats.Correction) any { return l.Confidence })
+		row("  wrong becomes right (critique)", func(l *stats.Correction) any { return l.Critique })
+		row("  relative score (0.5: no change)", func(l *stats.Correction) any { return l.Relative })
+		fmt.Fprintf(t, "  revised, answer changed\t%d, %d\t%d, %d\n", c.A.Revised, c.A.Changed, c.B.Revised, c.B.Changed)
+	}
 	fmt.Fprintf(t, "calls\t%d\t%d\ntokens generated\t%d\t%d\nprompt tokens evaluated\t%d\t%d\n", c.A.Calls, c.B.Calls, c.A.Tokens, c.B.Tokens, c.A.Prompt, c.B.Prompt)
+	for _, role := range slices.Sorted(maps.Keys(union(c.A.Roles, c.B.Roles))) {
+		cell := func(r roleSpend) string {
+			return fmt.Sprintf("%d calls, %d + %d", r.Calls, r.Prompt, r.Tokens)
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", role, cell(c.A.Roles[role]), cell(c.B.Roles[role]))
+	}
 	fmt.Fprintf(t, "\nB − A\t%v\n", c.NoWorse.Difference)
 	verdict := "not shown"
 	if c.NoWorse.Holds {
@@ -196,9 +340,21 @@ func (c *comparison) print(cmd *cobra.Command) error {
 	}
 	fmt.Fprintf(t, "B worse by less than %.1f points\t%s (p = %.4f)\n", 100*c.NoWorse.Margin, verdict, c.NoWorse.P)
 	fmt.Fprintf(t, "wrong → right\t%d\nright → wrong\t%d\n", c.Rescued, c.Spoilt)
+	fmt.Fprintf(t, "A's right stay right\t%v\nA's wrong become right\t%v\nrelative score\t%v\n", c.AThenB.Confidence, c.AThenB.Critique, c.AThenB.Relative)
 	if c.McNemar != nil {
 		fmt.Fprintf(t, "McNemar\tp = %.4f\n", c.McNemar.P)
 	}
-	fmt.Fprintf(t, "B's tokens / A's\t%.2f\n", c.TokenRatio)
+	how := ""
+	if c.EqualTokens {
+		how = " (B went on until it had spent what A had)"
+	}
+	fmt.Fprintf(t, "B's tokens / A's\t%.2f%s\n", c.TokenRatio, how)
 	return t.Flush()
+}
+
+// union has the keys of both.
+func union[V any](a, b map[string]V) map[string]V {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
 }
