@@ -168,6 +168,8 @@ func (r Report) reading() monitor.Reading {
 		out.Source = s.Source
 	}
 	counts := r.Counts()
+	mean := out.Score / float64(max(n, 1))
+	out.Score = 0
 	switch missing := counts[NotChecked] + counts[Failed]; {
 	case missing > 0 || r.Left > 0:
 		why := r.Err
@@ -180,8 +182,7 @@ func (r Report) reading() monitor.Reading {
 	case n == 0:
 		out.Err = &monitor.MissingError{Needs: "a claim that the source can look up"}
 	default:
-		out.Score /= float64(n)
-		out.Raw = out.Score
+		out.Score, out.Raw = mean, mean
 	}
 	return out
 }

@@ -10,17 +10,20 @@ import (
 	"gnothi/text"
 )
 
-// Unigram is a unigram model with Laplace smoothing, k = 1: what the symbolic
-// agent of selfcheckagent counts words with. Tokens are runs of word characters,
-// and single other characters, in lower case.
+// Unigram is a unigram model with additive smoothing, what the symbolic agent of
+// selfcheckagent counts words with: p = (count + k) / (total + k·words). Tokens
+// are runs of word characters, and single other characters, in lower case.
 type Unigram struct {
+	k     float64
 	count map[string]int
 	total int
 }
 
-// NewUnigram counts the words of texts.
-func NewUnigram(texts ...string) *Unigram {
-	u := &Unigram{count: map[string]int{}}
+// NewUnigram counts the words of texts. The agent smooths with k = 1 (Laplace);
+// k = 0 is SelfCheckGPT's n-gram, where a word that was never seen has infinite
+// surprise.
+func NewUnigram(k float64, texts ...string) *Unigram {
+	u := &Unigram{k: k, count: map[string]int{}}
 	for _, s := range texts {
 		eachToken(s, func(w string) {
 			u.count[w]++
@@ -36,7 +39,7 @@ func (u *Unigram) Surprise(s string) (largest, mean float64, rarest int) {
 	n := 0
 	eachToken(s, func(w string) {
 		c := u.count[w]
-		nats := math.Log(float64(u.total+len(u.count))) - math.Log(float64(c+1))
+		nats := math.Log(float64(u.total)+u.k*float64(len(u.count))) - math.Log(float64(c)+u.k)
 		if n == 0 || nats > largest {
 			largest, rarest = nats, c
 		}
@@ -100,7 +103,7 @@ func (s NGram) Support(ctx context.Context, t *monitor.Trial, c *monitor.Candida
 	for _, d := range samples {
 		texts = append(texts, d.Text)
 	}
-	u := NewUnigram(texts...)
+	u := NewUnigram(1, texts...)
 	for i, claim := range claims {
 		raw, _, rarest := u.Surprise(claim.Text)
 		// The words of a claim are counted with the answer, so rarest is at least 1.
