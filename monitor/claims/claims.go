@@ -22,6 +22,11 @@ type Source interface {
 	Support(ctx context.Context, t *monitor.Trial, c *monitor.Candidate, claims []text.Claim) ([]Support, error)
 }
 
+// Sources lists every source that has a name, set as its signal is.
+func Sources() []Source {
+	return []Source{Samples{}, Samples{CoT: true}, Context{}, Knowledge{}, NGram{}, Particulars{}, SelfCheck()}
+}
+
 // Status says what became of a claim. The zero value is that nobody looked.
 type Status uint8
 

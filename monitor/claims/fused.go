@@ -20,6 +20,10 @@ type Fused struct {
 	Of [3]Source // nil: none
 }
 
+// SelfCheck is the fusion of what selfcheckagent knows without training: the
+// contextual agent, the symbolic one and the one for figures.
+func SelfCheck() Fused { return Fused{Of: [3]Source{Samples{}, NGram{}, Particulars{}}} }
+
 // Name implements [Source].
 func (Fused) Name() string { return "claims/fused" }
 
