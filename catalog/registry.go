@@ -11,6 +11,7 @@ import (
 
 	"gnothi/control"
 	"gnothi/monitor"
+	"gnothi/monitor/claims"
 	"gnothi/monitor/consistency"
 	"gnothi/monitor/likelihood"
 	"gnothi/monitor/verbal"
@@ -117,6 +118,8 @@ func Signals() []monitor.Signal {
 		likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty(), likelihood.AnswerSpanGap(),
 		consistency.Agreement(0), consistency.Entropy(0),
 		verbal.PTrue(), verbal.Stated(),
+		claims.Signal(claims.Samples{}), claims.Signal(claims.Samples{CoT: true}), claims.Signal(claims.Context{}), claims.Signal(claims.Knowledge{}),
+		claims.Signal(claims.NGram{}), claims.Signal(claims.Particulars{}), claims.Signal(claims.SelfCheck()), claims.FactScore(),
 	}
 }
 
