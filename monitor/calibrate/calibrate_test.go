@@ -511,3 +511,82 @@ func TestShippedFilesAreSound(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The alarm's rate on new answers of the same kind is what it says, also after few answers and many signals.
+func TestOutsideRate(t *testing.T) {
+	rng := rand.New(rand.NewPCG(31, 0))
+	draw := func(n int, shift float64) []calibrate.Example {
+		out := make([]calibrate.Example, n)
+		for i := range out {
+			z := rng.NormFloat64()
+			for k := range 6 {
+				out[i].Readings = append(out[i].Readings, reading(fmt.Sprint("a/", k), stats.Sigmoid(z+rng.NormFloat64()+shift*float64(2*(k%2)-1))))
+			}
+			out[i].Right = rng.Float64() < stats.Sigmoid(z)
+		}
+		return out
+	}
+	for _, n := range []int{60, 400} {
+		var same, other float64
+		const reps = 30
+		for range reps {
+			c, _ := fit(t, draw(n, 0))
+			for _, e := range draw(200, 0) {
+				if apply(t, c, e.Readings...).Outside {
+					same += 1. / 200 / reps
+				}
+			}
+			// Each signal by itself is as usual; only how they go together is not.
+			for _, e := range draw(200, 2.5) {
+				if apply(t, c, e.Readings...).Outside {
+					other += 1. / 200 / reps
+				}
+			}
+		}
+		t.Logf("after %d answers: %.3f of new ones outside, %.3f of unlike ones", n, same, other)
+		if same > 0.025 || other < 0.5 {
+			t.Errorf("after %d answers: %.3f of new ones outside, want about 0.01; %.3f of unlike ones", n, same, other)
+		}
+	}
+}
+
+// Few labels of a model narrow the prior, stay a prior, and survive storage.
+func TestFitFew(t *testing.T) {
+	dir := t.TempDir()
+	prior := `[{"schema":1,"signal":"a/score","models":["one","two"],"n":100,"coef":[0,1],"cov":[[0.01,0],[0,0.01]],"between":[[1,0],[0,0.1]]}]`
+	if err := os.WriteFile(filepath.Join(dir, "priors.json"), []byte(prior), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	set, err := calibrate.Load(os.DirFS(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := simulate(3, 20)
+	for i := range examples {
+		examples[i].Right = false
+	}
+	before, _ := set.Estimate(key, examples[0].Readings)
+	c, held, err := set.FitFew(key, "m", "twenty answers", examples)
+	if err != nil || len(held) != 20 {
+		t.Fatal(err)
+	}
+	if _, err := c.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if set, err = calibrate.Load(os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	after, cal := set.Estimate(key, examples[0].Readings)
+	if cal.Status != calibrate.Borrowed || cal.N != 20 || cal.Why == nil || !strings.Contains(*cal.Why, "20 labelled answers") {
+		t.Errorf("calibration %+v", cal)
+	}
+	if !(after.P < before.P/2) || !(after.High-after.Low < before.High-before.Low) {
+		t.Errorf("twenty wrong answers move %+v to %+v", before, after)
+	}
+	if _, _, err := set.FitFew(key, "m", "one", simulate(4, 1)); err != nil {
+		t.Errorf("one label: %v", err)
+	}
+	if _, _, err := (&calibrate.Set{}).FitFew(key, "m", "on", examples); err == nil {
+		t.Error("no prior, but no error")
+	}
+}

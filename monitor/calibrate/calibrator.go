@@ -49,6 +49,9 @@ type Calibrator struct {
 	// largest squared Mahalanobis distance that is not called outside.
 	Spread [][]float64 `json:"spread"`
 	Reach  float64     `json:"reach"`
+	// Few, if there is one, stands in place of the fit: a prior over models, updated
+	// by fewer than [MinExamples] labelled answers.
+	Few *Prior `json:"few,omitempty"`
 }
 
 // Level is the level of the intervals.
@@ -83,6 +86,9 @@ type Term struct {
 // Apply estimates the probability that the answer is right. It needs every
 // signal that it was fitted with.
 func (c *Calibrator) Apply(rs []Named) (Estimate, error) {
+	if c.Few != nil {
+		return c.Few.Apply(rs)
+	}
 	x, err := Features(c.Signals, rs)
 	if err != nil {
 		return Estimate{}, err
@@ -132,6 +138,8 @@ func (c *Calibrator) Validate() error {
 	switch {
 	case c.Schema != Schema:
 		return fmt.Errorf("schema %d, want %d: fit it again with this version", c.Schema, Schema)
+	case c.Few != nil:
+		return c.Few.validate()
 	case c.Fit == nil:
 		return errors.New("it has no fit")
 	case len(c.Fit.Coef) != k || len(c.Spread) != k:

@@ -1,7 +1,9 @@
 package calibrate
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -75,7 +77,47 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 	if c.Skill, err = stats.LogLossSkill(held, base, y); err != nil {
 		return nil, nil, err
 	}
-	c.spread(x)
+	if err := c.spread(x, fold); err != nil {
+		return nil, nil, err
+	}
+	return c, held, nil
+}
+
+// FitFew fits where there are fewer than [MinExamples] labelled answers, down to
+// one: the first of the set's priors whose signal all of them have, updated. The
+// probabilities it returns are each from the other answers.
+func (s *Set) FitFew(key Key, name, on string, examples []Example) (*Calibrator, []float64, error) {
+	if len(examples) == 0 {
+		return nil, nil, errors.New("no labelled answers")
+	}
+	names := common(examples)
+	at := slices.IndexFunc(s.priors, func(p *Prior) bool { return slices.Contains(names, p.Signal) })
+	if at < 0 {
+		return nil, nil, fmt.Errorf("%d labelled answers are too few to start from nothing (%d are not), and there is no prior for %v", len(examples), MinExamples, names)
+	}
+	prior := s.priors[at]
+	held := make([]float64, len(examples))
+	for i := range examples {
+		others := slices.Delete(slices.Clone(examples), i, i+1)
+		p, err := prior.Update(others)
+		if err != nil {
+			return nil, nil, err
+		}
+		e, err := p.Apply(examples[i].Readings)
+		if err != nil {
+			return nil, nil, err
+		}
+		held[i] = e.P
+	}
+	few, err := prior.Update(examples)
+	if err != nil {
+		return nil, nil, err
+	}
+	y, _ := outcomes(examples)
+	c := &Calibrator{Schema: Schema, Key: key, Name: name, On: on, Signals: []string{prior.Signal}, Few: few}
+	for _, v := range y {
+		c.BaseRate += v / float64(len(y))
+	}
 	return c, held, nil
 }
 
@@ -127,30 +169,75 @@ func common(examples []Example) []string {
 	return names
 }
 
-// spread sets the ellipsoid that holds 99 of 100 of the fitted examples.
-func (c *Calibrator) spread(x [][]float64) {
-	k := len(c.Signals)
-	z := mat.NewDense(len(x), k, nil)
+// alarm is the share of answers like the calibrator's that are called outside.
+const alarm = 0.01
+
+// spread sets the ellipsoid that holds 99 of 100 answers like the fitted ones.
+// Its size comes from distances to the centre and covariance of the other folds:
+// an answer is nearer to what it helped to make than a new one will be.
+func (c *Calibrator) spread(x [][]float64, fold []int) error {
+	z := make([][]float64, len(x))
 	for i := range x {
-		z.SetRow(i, standardised(c.Fit, x[i]))
+		z[i] = standardised(c.Fit, x[i])
 	}
-	var cov mat.Dense
-	cov.Mul(z.T(), z)
-	cov.Scale(1/float64(len(x)), &cov)
-	for i := range k {
-		cov.Set(i, i, cov.At(i, i)+0.01) // signals may be all but collinear
+	all := make([]int, len(x))
+	for i := range all {
+		all[i] = i
+	}
+	c.Spread = ellipsoid(z, all).inverse
+	held, err := stats.CrossFit(fold, func(train []int) (shape, error) { return ellipsoid(z, train), nil },
+		func(s shape, i int) (float64, error) { return s.distance(z[i]), nil })
+	if err != nil {
+		return err
+	}
+	if c.Reach, err = stats.ConformalQuantile(held, alarm); err != nil {
+		return err
+	}
+	if math.IsInf(c.Reach, 1) { // fewer than 99: nothing seen is outside
+		c.Reach = slices.Max(held)
+	}
+	return nil
+}
+
+// shape is a centre and an inverse covariance.
+type shape struct {
+	centre  []float64
+	inverse [][]float64
+}
+
+func (s shape) distance(z []float64) float64 {
+	d := slices.Clone(z)
+	for i := range d {
+		d[i] -= s.centre[i]
+	}
+	return quad(s.inverse, d)
+}
+
+func ellipsoid(z [][]float64, items []int) shape {
+	k := len(z[0])
+	s := shape{centre: make([]float64, k), inverse: make([][]float64, k)}
+	n := float64(len(items))
+	for _, i := range items {
+		for j, v := range z[i] {
+			s.centre[j] += v / n
+		}
+	}
+	cov := mat.NewSymDense(k, nil)
+	for _, i := range items {
+		for a := range k {
+			for b := a; b < k; b++ {
+				cov.SetSym(a, b, cov.At(a, b)+(z[i][a]-s.centre[a])*(z[i][b]-s.centre[b])/n)
+			}
+		}
+	}
+	for a := range k {
+		cov.SetSym(a, a, cov.At(a, a)+0.01) // signals may be all but collinear
 	}
 	var inv mat.Dense
 	// The ridge makes the matrix positive definite; a condition warning is harmless.
-	_ = inv.Inverse(&cov)
-	c.Spread = make([][]float64, k)
-	for i := range k {
-		c.Spread[i] = slices.Clone(inv.RawRowView(i))
+	_ = inv.Inverse(cov)
+	for a := range k {
+		s.inverse[a] = slices.Clone(inv.RawRowView(a))
 	}
-	d := make([]float64, len(x))
-	for i := range x {
-		d[i] = quad(c.Spread, z.RawRowView(i))
-	}
-	slices.Sort(d)
-	c.Reach = d[len(d)*99/100]
+	return s
 }

@@ -9,12 +9,14 @@ import (
 
 // Prior is what other models say of a signal: the line of log-odds on which,
 // over models, scores become probabilities. A new model's own line differs, by
-// as much as the models differ among themselves; the interval says so.
+// as much as the models differ among themselves; the interval says so. A few
+// labelled answers of the new model narrow it ([Prior.Update]).
 type Prior struct {
 	Schema int      `json:"schema"`
 	Signal string   `json:"signal"`
 	Models []string `json:"models"` // what was pooled
 	N      int      `json:"n"`
+	Own    int      `json:"own,omitempty"` // labelled answers of the new model itself, by Update
 	// Coef is intercept and slope on the signal's log-odds, Cov the covariance
 	// of that mean over models, Between the covariance among models.
 	Coef    [2]float64    `json:"coef"`
@@ -45,6 +47,13 @@ func (p *Prior) Apply(rs []Named) (Estimate, error) {
 		Low: stats.Sigmoid(logit - half), High: stats.Sigmoid(logit + half),
 		Terms: []Term{{"base", p.Coef[0]}, {p.Signal, p.Coef[1] * x[1]}},
 	}, nil
+}
+
+func (p *Prior) method() string {
+	if p.Own > 0 {
+		return fmt.Sprintf("logistic on %s, shrunk towards other models", p.Signal)
+	}
+	return "pooled logistic on " + p.Signal
 }
 
 // z90 is the normal quantile of an interval at Level.

@@ -136,6 +136,10 @@ func (s *Set) Estimate(k Key, rs []Named) (*Estimate, Calibration) {
 	var problem error
 	if c, ok := s.Find(k); ok {
 		e, err := c.Apply(rs)
+		if err == nil && c.Few != nil {
+			why := fmt.Sprintf("%d labelled answers of this model so far: with %d it gets a calibrator of its own", c.Few.Own, MinExamples)
+			return &e, Calibration{Status: Borrowed, Method: c.Few.method(), On: fmt.Sprintf("%s; %s", c.On, strings.Join(c.Few.Models, ", ")), N: c.Few.Own, Why: &why}
+		}
 		if err == nil {
 			skill := c.Skill
 			return &e, Calibration{Status: Calibrated, Method: "logistic", On: c.On, N: c.Fit.N, Skill: &skill, Outside: e.Outside}
@@ -148,7 +152,7 @@ func (s *Set) Estimate(k Key, rs []Named) (*Estimate, Calibration) {
 	}
 	for _, p := range s.priors {
 		if e, err := p.Apply(rs); err == nil {
-			return &e, Calibration{Status: Borrowed, Method: "pooled logistic on " + p.Signal, On: strings.Join(p.Models, ", "), N: p.N, Why: &why}
+			return &e, Calibration{Status: Borrowed, Method: p.method(), On: strings.Join(p.Models, ", "), N: p.N, Why: &why}
 		}
 	}
 	why = "no calibrator or prior for the signals that this model gives; see signals for the raw scores"
