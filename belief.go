@@ -19,12 +19,16 @@ type Belief struct {
 	Schema   int              `json:"schema"`
 	ID       string           `json:"id,omitempty"`
 	Question string           `json:"question"`
-	Answer   *string          `json:"answer"` // as it was read; also when it is withheld; null if there is none
+	Answer   *string          `json:"answer"`           // as it was read; also when it is withheld; null if there is none
+	Option   string           `json:"option,omitempty"` // key of the option that the answer is
 	Decision control.Decision `json:"decision,omitempty"`
 	// Outcome tells an answer from a refusal and from a reply that could not be read.
 	Outcome string `json:"outcome,omitempty"` // parsed, refused, unparsed
+	// Stopped says why drawing ended: settled, budget, rounds, an upstream's error, …
+	Stopped string `json:"stopped,omitempty"`
 	// Probability is the probability that Answer is right, Interval its 90 %
-	// interval; both null where nothing calibrates them.
+	// interval; both null where nothing calibrates them, and of a refusal, which is
+	// neither right nor wrong.
 	Probability  *float64              `json:"probability"`
 	Interval     *[2]float64           `json:"interval"`
 	Calibration  calibrate.Calibration `json:"calibration"`
@@ -50,12 +54,14 @@ type Signal struct {
 	Score  float64 `json:"score"` // in [0,1], higher is more trustworthy
 	Raw    float64 `json:"raw"`
 	Source string  `json:"source"`
-	Reads  int     `json:"reads"` // tokens, samples or replies read
+	Reads  int     `json:"reads"`         // tokens, samples or replies read
+	Why    string  `json:"why,omitempty"` // the reason, where the signal gives one
 }
 
 // Alternative is an answer that lost the vote.
 type Alternative struct {
 	Answer string  `json:"answer"`
+	Option string  `json:"option,omitempty"`
 	Mass   float64 `json:"mass"` // share of all candidates
 	Count  int     `json:"count"`
 }
@@ -80,6 +86,7 @@ type Spend struct {
 
 // Study is the inside of a belief: everything that was considered.
 type Study struct {
+	Question Question // with its options as they were shown
 	Result   control.Result
 	Readings []calibrate.Named
 	Estimate *calibrate.Estimate

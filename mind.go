@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"gnothi/control"
@@ -15,7 +14,6 @@ import (
 	"gnothi/monitor/consistency"
 	"gnothi/monitor/likelihood"
 	"gnothi/monitor/probe"
-	"gnothi/monitor/prompt"
 	"gnothi/text"
 )
 
@@ -100,14 +98,11 @@ func New(model llm.Model, opts ...Option) (*Mind, error) {
 // there was one before it. [llm.ErrBudget] means that a ceiling was reached
 // before there was an answer.
 func (m *Mind) Ask(ctx context.Context, q Question) (Belief, error) {
-	if strings.TrimSpace(q.Text) == "" {
-		return Belief{}, errors.New("the question is empty")
+	q, form, req, err := m.pose(q)
+	if err != nil {
+		return Belief{}, err
 	}
-	form, ok := prompt.Select(m.form, m.model, q)
-	if !ok {
-		return Belief{}, fmt.Errorf("form %q: want auto, shots or chat", m.form)
-	}
-	return m.Deliberate(ctx, q, form.ID(), form.Request(q))
+	return m.Deliberate(ctx, q, form, req)
 }
 
 // Deliberate answers a question that is already a request, such as a client's
@@ -149,11 +144,11 @@ func (m *Mind) AskAll(ctx context.Context, qs []Question) ([]Belief, error) {
 	}
 	inquiries, trials := make([]*inquiry, len(qs)), make([]*monitor.Trial, len(qs))
 	for k, q := range qs {
-		form, ok := prompt.Select(m.form, m.model, q)
-		if !ok {
-			return nil, fmt.Errorf("form %q: want auto, shots or chat", m.form)
+		q, form, req, err := m.pose(q)
+		if err != nil {
+			return nil, fmt.Errorf("question %d: %w", k+1, err)
 		}
-		inquiries[k] = m.inquire(q, form.ID(), form.Request(q))
+		inquiries[k] = m.inquire(q, form, req)
 		trials[k] = inquiries[k].trial
 	}
 	if len(qs) == 0 {
@@ -194,7 +189,7 @@ func (m *Mind) inquire(q Question, form string, req llm.Request) *inquiry {
 	})
 	i.belief = Belief{Schema: BeliefSchema, Question: q.Text, Policy: m.policyName, Form: form, Model: m.model.ID().String(), Seed: m.seed}
 	i.belief.Calibration.Status = calibrate.Uncalibrated
-	i.belief.Study = &Study{Key: calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}}
+	i.belief.Study = &Study{Question: q, Key: calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}}
 	return i
 }
 
@@ -263,11 +258,12 @@ func (m *Mind) before(ctx context.Context, t *monitor.Trial, s *Study) ([]monito
 func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before []monitor.Signal) error {
 	res := b.Study.Result
 	best := res.Best
-	answer := said(best)
-	b.Answer, b.Outcome = &answer, best.Answer.Status.String()
+	answer, option := t.Question.Said(best)
+	b.Answer, b.Option, b.Outcome, b.Stopped = &answer, option, best.Answer.Status.String(), res.Stopped
 	for _, c := range res.Classes {
 		if first := res.Pool[c.Members[0]]; first.Key != best.Key {
-			b.Alternatives = append(b.Alternatives, Alternative{Answer: said(first), Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
+			other, key := t.Question.Said(first)
+			b.Alternatives = append(b.Alternatives, Alternative{Answer: other, Option: key, Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
 		}
 	}
 	readings, missing, err := read(ctx, t, best, append(before, m.reads(t, res)...))
@@ -276,7 +272,7 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before 
 	}
 	b.Study.Readings, b.Missing = readings, missing
 	for _, r := range readings {
-		b.Signals = append(b.Signals, Signal{Name: r.Name, Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads})
+		b.Signals = append(b.Signals, Signal{Name: r.Name, Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads, Why: r.Why})
 		for _, part := range r.Parts {
 			b.Claims = append(b.Claims, Claim{Text: part.Text, Supported: part.Score, Span: part.Span})
 		}
@@ -288,9 +284,8 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before 
 	}
 	est, cal := m.calibrators.Estimate(b.Study.Key, b.Study.Readings)
 	b.Calibration = cal
-	if best.Answer.Status == text.Unparsed {
-		// What could not be read can not be right or wrong.
-		return nil
+	if best.Answer.Status != text.Parsed {
+		return nil // a refusal, and what could not be read, is neither right nor wrong
 	}
 	if b.Study.Estimate = est; est != nil {
 		est.Shift("evidence bought beside samples", res.LogOdds)
@@ -325,14 +320,6 @@ func read(ctx context.Context, t *monitor.Trial, best *monitor.Candidate, signal
 // likelihoods are the signals that a reply's token data give.
 func likelihoods() []monitor.Signal {
 	return []monitor.Signal{likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty()}
-}
-
-// said is the answer of a candidate, or all of its reply where none was read.
-func said(c *monitor.Candidate) string {
-	if c.Answer.Status == text.Parsed {
-		return c.Answer.Text
-	}
-	return strings.TrimSpace(c.Text)
 }
 
 // reads lists the signals to read: those that cost nothing beyond what the

@@ -1,6 +1,9 @@
 package monitor
 
 import (
+	"cmp"
+	"strings"
+
 	"gnothi/llm"
 	"gnothi/text"
 )
@@ -33,6 +36,23 @@ type Question struct {
 	Kind    text.Kind // type of the expected answer
 	Options []text.Option
 	Context string
+	Images  []string // web or data: URLs of what is to be looked at
+}
+
+// Said is the answer of a candidate, or all of its reply where none was read. Of
+// an option it is the text, and key is what it stands for; else key is empty.
+func (q Question) Said(c *Candidate) (answer, key string) {
+	if c.Answer.Status != text.Parsed {
+		return strings.TrimSpace(c.Text), ""
+	}
+	if q.Kind == text.Letter {
+		for _, o := range q.Options {
+			if strings.EqualFold(o.Letter, c.Answer.Text) {
+				return o.Text, cmp.Or(o.Key, o.Text)
+			}
+		}
+	}
+	return c.Answer.Text, ""
 }
 
 // Task is how replies to the question are read and compared.

@@ -26,6 +26,7 @@ type Reading struct {
 	Source string  // what was read: logprobs, distribution, samples, asked
 	Reads  int     // how many tokens, samples or replies were read
 	Parts  []Part  // scores of pieces of the answer, if the signal has them
+	Why    string  // the reason, in words, if the signal has one
 	Err    error   // why there is no score
 }
 

@@ -24,6 +24,7 @@ func askCmd() *cobra.Command {
 	var in, out string
 	var workers int
 	var explain bool
+	var images []string
 	cmd := &cobra.Command{
 		Use:   "ask [QUESTION…]",
 		Short: "Answer with an honest probability",
@@ -42,19 +43,14 @@ Without QUESTION and --in the question is read from standard input. With
 			if err != nil {
 				return err
 			}
-			n, err := c.numbers()
-			if err != nil {
-				return err
-			}
-			options, err := c.options(n)
-			if err != nil {
-				return err
-			}
 			if in != "" {
 				if len(args) > 0 {
 					return usagef("give either QUESTION or --in, not both")
 				}
-				return askFile(cmd, c, options, batch{in: in, out: out, workers: workers})
+				if len(images) > 0 {
+					return usagef("--image goes with one question; in a file each has its own: field \"images\"")
+				}
+				return askFile(cmd, c, batch{in: in, out: out, workers: workers})
 			}
 			if out != "" {
 				return usagef("--out goes with --in")
@@ -63,13 +59,18 @@ Without QUESTION and --in the question is read from standard input. With
 			if err != nil {
 				return err
 			}
-			return askOne(cmd, c, options, question, explain)
+			urls, err := imageURLs("", images)
+			if err != nil {
+				return usage(err)
+			}
+			return askOne(cmd, c, gnothi.Question{Text: question, Images: urls}, explain)
 		},
 	}
 	modelFlags(cmd.Flags())
 	cmd.Flags().StringVar(&in, "in", "", "file of questions, JSON Lines ({\"id\", \"question\", …}), .gz and .zst too, - for standard input")
 	cmd.Flags().StringVar(&out, "out", "", "file for the answers; if it holds some already, go on after them")
 	cmd.Flags().IntVar(&workers, "concurrency", 4, "questions at a time, with --in")
+	cmd.Flags().StringArrayVar(&images, "image", nil, "image that the question is about: a png, jpeg, webp or gif file, or a URL; repeatable")
 	cmd.Flags().BoolVar(&explain, "explain", false, "show samples, classes, signals and how the probability came about")
 	return cmd
 }
@@ -97,14 +98,14 @@ func questionFrom(stdin io.Reader, args []string) (string, error) {
 	return "", usagef("the question on standard input is empty")
 }
 
-func askOne(cmd *cobra.Command, c *config, options []gnothi.Option, question string, explain bool) error {
+func askOne(cmd *cobra.Command, c *config, question gnothi.Question, explain bool) error {
 	ctx := cmd.Context()
-	mind, closeModel, err := c.openMind(ctx, cmd, options)
+	mind, closeModel, err := c.mind(cmd)
 	if err != nil {
 		return err
 	}
 	defer closeModel()
-	b, err := mind.Ask(ctx, gnothi.Question{Text: question})
+	b, err := mind.Ask(ctx, question)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted after %d calls; ask again to start over: %w", b.Spend.Calls, context.Canceled)

@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,10 +30,12 @@ type questionLine struct {
 	Answers      []string          `json:"answers"`
 	Options      map[string]string `json:"options"`
 	Context      string            `json:"context"`
+	Images       []string          `json:"images"` // files, from the folder of the file of questions, or URLs
 	Kind         string            `json:"kind"`
 	Cluster      string            `json:"cluster"`
 	Unanswerable bool              `json:"unanswerable"`
 	Half         string            `json:"-"` // of gnothi's own questions
+	dir          string            // what images are relative to
 }
 
 // lineID is an id that is text or a number.
@@ -46,9 +51,23 @@ func (id *lineID) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, (*string)(id))
 }
 
-// question is what is put to the model.
-func (q questionLine) question() gnothi.Question {
-	return gnothi.Question{Text: q.Question, Context: q.Context}
+// question is what is put to the model. The error is of an image.
+func (q questionLine) question() (gnothi.Question, error) {
+	out := gnothi.Question{Text: q.Question, Context: q.Context}
+	for _, key := range slices.Sorted(maps.Keys(q.Options)) {
+		out.Options = append(out.Options, text.Option{Key: key, Text: q.Options[key]})
+	}
+	var err error
+	out.Images, err = imageURLs(q.dir, q.Images)
+	return out, err
+}
+
+func (q questionLine) ask(ctx context.Context, mind *gnothi.Mind) (gnothi.Belief, error) {
+	question, err := q.question()
+	if err != nil {
+		return gnothi.Belief{}, err
+	}
+	return mind.Ask(ctx, question)
 }
 
 func readQuestions(path string) ([]questionLine, error) {
@@ -69,6 +88,10 @@ func readQuestions(path string) ([]questionLine, error) {
 			return fmt.Errorf("field \"id\": %q is also the id of line %d", q.ID, at)
 		}
 		seen[q.ID] = n
+		if len(q.Options) == 1 {
+			return errors.New(`field "options": want two or more`)
+		}
+		q.dir = filepath.Dir(path)
 		qs = append(qs, q)
 		return nil
 	}, nil)
@@ -87,7 +110,7 @@ type batch struct {
 	workers int
 }
 
-func askFile(cmd *cobra.Command, c *config, options []gnothi.Option, b batch) error {
+func askFile(cmd *cobra.Command, c *config, b batch) error {
 	if b.workers < 1 || b.workers > 10_000 {
 		return usagef("concurrency %d: want 1 to 10000", b.workers)
 	}
@@ -110,7 +133,7 @@ func askFile(cmd *cobra.Command, c *config, options []gnothi.Option, b batch) er
 		return nil
 	}
 	ctx := cmd.Context()
-	mind, closeModel, err := c.openMind(ctx, cmd, options)
+	mind, closeModel, err := c.mind(cmd)
 	if err != nil {
 		return err
 	}
@@ -127,7 +150,7 @@ func askFile(cmd *cobra.Command, c *config, options []gnothi.Option, b batch) er
 		belief, known := together[q.ID]
 		var err error
 		if !known {
-			belief, err = mind.Ask(ctx, q.question())
+			belief, err = q.ask(ctx, mind)
 		}
 		belief.ID = string(q.ID)
 		if err != nil {
@@ -170,7 +193,10 @@ func askTogether(ctx context.Context, mind *gnothi.Mind, qs []questionLine) (map
 	}
 	questions := make([]gnothi.Question, len(qs))
 	for i, q := range qs {
-		questions[i] = q.question()
+		var err error
+		if questions[i], err = q.question(); err != nil {
+			return nil, fmt.Errorf("question %s: %w", q.ID, err)
+		}
 	}
 	beliefs, err := mind.AskAll(ctx, questions)
 	if err != nil {

@@ -239,7 +239,7 @@ func (a *arm) add(g graded, q questionLine) {
 			if res.First().Key != res.Best.Key {
 				a.Changed++
 			}
-			first = q.gradeAnswer(res.First().Answer) == text.Right
+			first = q.gradeAnswer(g.Study.Question, res.First()) == text.Right
 		}
 	}
 	a.first, a.last = append(a.first, []bool{first}), append(a.last, []bool{g.Label})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -48,12 +49,23 @@ func (q questionLine) grade(b gnothi.Belief, err error) text.Outcome {
 	if err != nil || b.Study == nil || b.Study.Result.Best == nil {
 		return text.Unparsed
 	}
-	return q.gradeAnswer(b.Study.Result.Best.Answer)
+	return q.gradeAnswer(b.Study.Question, b.Study.Result.Best)
 }
 
-func (q questionLine) gradeAnswer(answer text.Answer) text.Outcome {
+// gradeAnswer grades what was said to the question as it was shown: an option by
+// its key, or by its text where no key is accepted.
+func (q questionLine) gradeAnswer(asked gnothi.Question, c *monitor.Candidate) text.Outcome {
+	answer := c.Answer
+	if said, key := asked.Said(c); key != "" {
+		accepted := func(s string) bool { return slices.Contains(q.Answers, s) }
+		byKey := slices.ContainsFunc(asked.Options, func(o text.Option) bool { return accepted(o.Key) })
+		if accepted(key) || !byKey && accepted(said) {
+			return text.Right
+		}
+		return text.Wrong
+	}
 	if !q.Unanswerable {
-		return q.question().Task().Grade(answer, q.Answers)
+		return asked.Task().Grade(answer, q.Answers)
 	}
 	switch answer.Status {
 	case text.Refused:
@@ -61,7 +73,7 @@ func (q questionLine) gradeAnswer(answer text.Answer) text.Outcome {
 	case text.Unparsed:
 		return text.Unparsed
 	}
-	if g := q.question().Task().Grade(answer, q.Answers); g == text.Right {
+	if g := asked.Task().Grade(answer, q.Answers); g == text.Right {
 		return g
 	}
 	return text.Wrong
@@ -72,7 +84,7 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 	bar := newProgress(cmd, len(qs), what)
 	defer bar.done()
 	_, err := inOrder(ctx, qs, workers, func(ctx context.Context, q questionLine) graded {
-		b, err := mind.Ask(ctx, q.question())
+		b, err := q.ask(ctx, mind)
 		b.ID, b.Question = string(q.ID), q.Question
 		outcome := q.grade(b, err)
 		g := graded{Belief: b, Grade: outcome.String(), Label: outcome == text.Right, Kind: q.Kind, Cluster: q.Cluster, Half: q.Half}
@@ -81,7 +93,7 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 			for _, r := range b.Study.First {
 				g.First = append(g.First, gnothi.Signal{Name: r.Name, Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads})
 			}
-			g.FirstLabel = g.First != nil && q.gradeAnswer(b.Study.Result.Pool[0].Answer) == text.Right
+			g.FirstLabel = g.First != nil && q.gradeAnswer(b.Study.Question, b.Study.Result.Pool[0]) == text.Right
 		}
 		if err != nil {
 			g.Grade = "failed"

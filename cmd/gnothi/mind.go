@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +22,7 @@ import (
 	"gnothi/llm/local/models"
 	"gnothi/monitor"
 	"gnothi/monitor/calibrate"
+	"gnothi/monitor/verifier"
 )
 
 // numbers are the numeric settings in force, checked.
@@ -117,6 +121,20 @@ func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, 
 	return llm.Record(m, f), func() error { return errors.Join(closeModel(), f.Close()) }, nil
 }
 
+// mind makes a Mind of the configuration, with more options after its own. What
+// is wrong with a setting is told before the model is opened.
+func (c *config) mind(cmd *cobra.Command, more ...gnothi.Option) (*gnothi.Mind, func() error, error) {
+	n, err := c.numbers()
+	if err != nil {
+		return nil, nil, err
+	}
+	options, err := c.options(n)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.openMind(cmd.Context(), cmd, append(options, more...))
+}
+
 // openMind opens the model of the configuration and puts a Mind above it.
 func (c *config) openMind(ctx context.Context, cmd *cobra.Command, options []gnothi.Option) (*gnothi.Mind, func() error, error) {
 	model, closeModel, err := c.openModel(ctx, cmd)
@@ -167,7 +185,18 @@ func (c *config) options(n numbers) ([]gnothi.Option, error) {
 	default:
 		return nil, usagef("format %q: want auto, shots or chat", f)
 	}
-	var signals []monitor.Signal
+	signals, err := c.signals()
+	if err != nil {
+		return nil, err
+	}
+	return []gnothi.Option{
+		gnothi.WithPolicy(name, policy), gnothi.WithSignals(signals...), gnothi.WithCalibrators(set), gnothi.WithRule(n.rule),
+		gnothi.WithForm(c.String("format")), gnothi.WithMaxTokens(n.maxTokens), gnothi.WithLimits(n.limits), gnothi.WithSeed(n.seed),
+	}, nil
+}
+
+// signals are those that the configuration asks for, the verifier's among them.
+func (c *config) signals() (signals []monitor.Signal, err error) {
 	for _, name := range c.list("signals") {
 		s, err := catalog.Signal(name)
 		if err != nil {
@@ -175,10 +204,51 @@ func (c *config) options(n numbers) ([]gnothi.Option, error) {
 		}
 		signals = append(signals, s)
 	}
-	return []gnothi.Option{
-		gnothi.WithPolicy(name, policy), gnothi.WithSignals(signals...), gnothi.WithCalibrators(set), gnothi.WithRule(n.rule),
-		gnothi.WithForm(c.String("format")), gnothi.WithMaxTokens(n.maxTokens), gnothi.WithLimits(n.limits), gnothi.WithSeed(n.seed),
-	}, nil
+	if line := c.String("verifier"); line != "" {
+		command, err := words(line)
+		if err == nil {
+			_, err = exec.LookPath(command[0])
+		}
+		if err != nil {
+			return nil, usagef("verifier (%s): %q: %w", c.source("verifier"), line, err)
+		}
+		signals = append(signals, verifier.New(command))
+	}
+	return signals, nil
+}
+
+// words splits a command line at spaces; quotes, single or double, keep them.
+// There are no other special characters, and no shell.
+func words(line string) (out []string, err error) {
+	var word strings.Builder
+	begun, quote := false, rune(0)
+	for _, r := range line {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '\'' || r == '"'):
+			begun, quote = true, r
+		case quote == 0 && unicode.IsSpace(r):
+			if begun {
+				out = append(out, word.String())
+			}
+			word.Reset()
+			begun = false
+		default:
+			begun = true
+			word.WriteRune(r)
+		}
+	}
+	if begun {
+		out = append(out, word.String())
+	}
+	if quote != 0 {
+		return nil, fmt.Errorf("the quote %c is not closed", quote)
+	}
+	if len(out) == 0 || out[0] == "" {
+		return nil, errors.New("there is no command")
+	}
+	return out, nil
 }
 
 // list reads a setting that is a list, or text with commas.

@@ -20,7 +20,6 @@ import (
 	"gnothi/llm"
 	"gnothi/llm/local"
 	"gnothi/llm/openai"
-	"gnothi/monitor"
 )
 
 func serveCmd() *cobra.Command {
@@ -141,17 +140,6 @@ func (c *config) gateway() (o gateway.Options, err error) {
 	}
 	o.Calibrators, err = calibrators()
 	return o, err
-}
-
-func (c *config) signals() (signals []monitor.Signal, err error) {
-	for _, name := range c.list("signals") {
-		s, err := catalog.Signal(name)
-		if err != nil {
-			return nil, usage(err)
-		}
-		signals = append(signals, s)
-	}
-	return signals, nil
 }
 
 // openServed opens the model of the configuration, with what a gateway needs of

@@ -68,6 +68,9 @@ func printBelief(w io.Writer, b gnothi.Belief, explain bool, p palette) error {
 		answer := ""
 		if b.Answer != nil {
 			answer = text.Sanitise(*b.Answer)
+			if b.Option != "" && b.Option != *b.Answer {
+				answer = text.Sanitise(b.Option) + ": " + answer
+			}
 		}
 		if b.Decision == control.Hedge {
 			answer = "Perhaps: " + answer
@@ -94,6 +97,8 @@ func trustLine(b gnothi.Belief, p palette) string {
 	switch {
 	case b.Outcome == text.Unparsed.String():
 		return "the reply could not be read as an answer, so there is no probability"
+	case b.Outcome == text.Refused.String():
+		return "the model declined to answer, which is neither right nor wrong, so there is no probability"
 	case b.Probability == nil:
 		return "no probability: " + *b.Calibration.Why
 	}
@@ -135,6 +140,14 @@ func evidenceLine(b gnothi.Belief) string {
 			parts = append(parts, fmt.Sprintf("asked back, it says yes with %s", percent(s.Score)))
 		case "verbal/stated":
 			parts = append(parts, fmt.Sprintf("it states a confidence of %s", percent(s.Score)))
+		default:
+			if name, ok := strings.CutPrefix(s.Name, "verifier/"); ok {
+				says := fmt.Sprintf("%s gives it %.2f", name, s.Score)
+				if s.Why != "" {
+					says += fmt.Sprintf(" (%s)", shown(s.Why))
+				}
+				parts = append(parts, says)
+			}
 		}
 	}
 	if len(b.Alternatives) > 0 {

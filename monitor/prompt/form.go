@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"encoding/json"
 	"strings"
 
 	"gnothi/llm"
@@ -29,9 +30,20 @@ const shortQuestion = 300
 // chat turns elsewhere.
 func Select(name string, m llm.Model, q monitor.Question) (Form, bool) {
 	shots := ShotsChat
-	if m.Can(llm.RawPrompt) {
+	if m.Can(llm.RawPrompt) && len(q.Images) == 0 { // raw text has no place for an image
 		shots = ShotsRaw
 	}
+	form, ok := pick(name, shots, q)
+	if ok && len(q.Options) > 0 {
+		form = form.withOptions()
+	}
+	if ok && len(q.Images) > 0 {
+		form = form.withImages()
+	}
+	return form, ok
+}
+
+func pick(name string, shots Form, q monitor.Question) (Form, bool) {
 	switch name {
 	case "chat":
 		return Chat, true
@@ -44,6 +56,52 @@ func Select(name string, m llm.Model, q monitor.Question) (Form, bool) {
 		return shots, true
 	}
 	return Form{}, false
+}
+
+// optionWords ask for one of the options shown.
+const optionWords = "Answer with the letter of one option."
+
+// withOptions is the form with the question's options shown after it, under
+// their letters.
+func (f Form) withOptions() Form {
+	ask := f.Request
+	f.Name, f.Words = f.Name+"-options", f.Words+optionWords
+	f.Request = func(q monitor.Question) llm.Request {
+		var b strings.Builder
+		b.WriteString(q.Text + "\n")
+		for _, o := range q.Options {
+			b.WriteString(o.Letter + ") " + oneLine(o.Text) + "\n")
+		}
+		q.Text = b.String() + optionWords
+		return ask(q)
+	}
+	return f
+}
+
+// withImages is a chat form with the question's images in its last message, as
+// parts of the kind that OpenAI's protocol has; providers translate them.
+func (f Form) withImages() Form {
+	ask := f.Request
+	f.Name += "-images"
+	f.Request = func(q monitor.Question) llm.Request {
+		req := ask(q)
+		last := &req.Messages[len(req.Messages)-1]
+		type url struct {
+			URL string `json:"url"`
+		}
+		type part struct {
+			Type  string `json:"type"`
+			Text  string `json:"text,omitempty"`
+			Image *url   `json:"image_url,omitempty"`
+		}
+		parts := []part{{Type: "text", Text: last.Text}}
+		for _, image := range q.Images {
+			parts = append(parts, part{Type: "image_url", Image: &url{image}})
+		}
+		last.Raw, _ = json.Marshal(map[string]any{"role": last.Role, "content": parts}) // strings only: cannot fail
+		return req
+	}
+	return f
 }
 
 // Chat asks through the model's chat template and leaves the length open.
