@@ -1,0 +1,91 @@
+package calibrate
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"gnothi/stats"
+)
+
+// Contribution is what one signal is worth, by cross-fitted probabilities.
+type Contribution struct {
+	Signal string `json:"signal"`
+	// Alone is the AUROC of the signal by itself, calibrated.
+	Alone stats.Figure `json:"alone"`
+	// AUROC and LogLoss are what is lost without the signal: the AUROC of all less
+	// that without it, and the log loss without it less that of all, in nats.
+	AUROC   stats.Figure `json:"auroc"`
+	LogLoss stats.Figure `json:"log_loss"`
+	Coef    float64      `json:"coef"` // of the fit on all signals, standardised
+}
+
+// Ablate leaves out each signal of labelled answers in turn. Folds are the same
+// throughout, so that only the signal makes the difference; intervals are over
+// clusters. all are the cross-fitted probabilities with every signal. It takes
+// the signals that all of the answers have, two at least.
+func Ablate(examples []Example, seed uint64) (contributions []Contribution, all []float64, err error) {
+	if len(examples) < MinExamples {
+		return nil, nil, fmt.Errorf("%d labelled answers: at least %d are needed", len(examples), MinExamples)
+	}
+	y, groups := outcomes(examples)
+	fold, err := foldsOf(groups, seed)
+	if err != nil {
+		return nil, nil, err
+	}
+	names := common(examples)
+	if len(names) < 2 {
+		return nil, nil, errors.New("fewer than two signals were read for all answers: there is nothing to leave out")
+	}
+	x := make([][]float64, len(examples))
+	for i, e := range examples {
+		if x[i], err = Features(names, e.Readings); err != nil {
+			return nil, nil, err
+		}
+	}
+	held := func(keep func(j int) bool) ([]float64, error) {
+		part := make([][]float64, len(x))
+		for i := range x {
+			for j, v := range x[i] {
+				if keep(j) {
+					part[i] = append(part[i], v)
+				}
+			}
+		}
+		return crossFit(part, y, fold)
+	}
+	if all, err = held(func(int) bool { return true }); err != nil {
+		return nil, nil, err
+	}
+	fit, err := stats.FitLogistic(x, y, penalty)
+	if err != nil {
+		return nil, nil, err
+	}
+	boot := stats.Bootstrap{Cluster: groups}
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for j, name := range names {
+		alone, err := held(func(k int) bool { return k == j })
+		if err != nil {
+			return nil, nil, err
+		}
+		without, err := held(func(k int) bool { return k != j })
+		if err != nil {
+			return nil, nil, err
+		}
+		c := Contribution{Signal: name, Coef: fit.Coef[j]}
+		if c.Alone, err = boot.AUROC(rng, alone, y); err != nil {
+			return nil, nil, err
+		}
+		if c.AUROC, err = boot.AUROCDifference(rng, all, without, y); err != nil {
+			return nil, nil, err
+		}
+		if c.LogLoss, err = boot.Difference(rng, logLoss, without, all, y); err != nil {
+			return nil, nil, err
+		}
+		c.LogLoss.Unit = " nats"
+		contributions = append(contributions, c)
+	}
+	return contributions, all, nil
+}
+
+func logLoss(p, y []float64) (float64, error) { return stats.LogLoss(p, y, stats.Clip) }
