@@ -93,11 +93,14 @@ func TestNamesAreInTheLists(t *testing.T) {
 	for _, s := range catalog.Signals() {
 		known[s.Name()] = true
 	}
+	for _, s := range catalog.Suites() {
+		known[s.Describe().Name] = true
+	}
 	symbol := map[string]string{}
 	for _, p := range catalog.Papers() {
 		for _, name := range p.Names {
 			if !known[name] {
-				t.Errorf("%s: no policy or signal is called %q", p.Slug, name)
+				t.Errorf("%s: no policy, signal or study is called %q", p.Slug, name)
 			}
 			if s, taken := symbol[name]; taken && s != p.Symbol {
 				t.Errorf("%s: name %q belongs to %s already", p.Slug, name, s)

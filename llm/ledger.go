@@ -51,6 +51,7 @@ type Limits struct {
 // first reserves the most it can cost, then settles for what it did cost.
 type Ledger struct {
 	limits Limits
+	parent *Ledger // also charged; nil: none
 
 	mu       sync.Mutex
 	spent    Spend
@@ -61,8 +62,17 @@ type Ledger struct {
 // NewLedger opens an account.
 func NewLedger(l Limits) *Ledger { return &Ledger{limits: l, roles: map[string]Spend{}} }
 
+// Sub opens an account within this one: what it spends both spend, and the
+// ceilings are this one's.
+func (l *Ledger) Sub() *Ledger { return &Ledger{parent: l, roles: map[string]Spend{}} }
+
 // Limits gives the ceilings.
-func (l *Ledger) Limits() Limits { return l.limits }
+func (l *Ledger) Limits() Limits {
+	if l.parent != nil {
+		return l.parent.Limits()
+	}
+	return l.limits
+}
 
 // Spent gives what has been settled.
 func (l *Ledger) Spent() Spend {
@@ -81,6 +91,9 @@ func (l *Ledger) ByRole() map[string]Spend {
 // Left gives how much of each ceiling is neither spent nor reserved; -1 where
 // there is no ceiling.
 func (l *Ledger) Left() Limits {
+	if l.parent != nil {
+		return l.parent.Left()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	used := l.spent.Plus(l.reserved)
@@ -96,6 +109,12 @@ func (l *Ledger) Left() Limits {
 // Reserve sets the most that a call can cost aside, or returns a [BudgetError].
 // The returned function settles for the actual spend; it is called exactly once.
 func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error) {
+	settleParent := func(Spend) {}
+	if l.parent != nil {
+		if settleParent, err = l.parent.Reserve(most, role); err != nil {
+			return nil, err
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	used := l.spent.Plus(l.reserved)
@@ -113,6 +132,7 @@ func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error
 	}
 	l.reserved = l.reserved.Plus(most)
 	return func(actual Spend) {
+		settleParent(actual)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.reserved = l.reserved.Plus(most.negated())
@@ -123,6 +143,9 @@ func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error
 
 // CountCached notes choices that a cache served.
 func (l *Ledger) CountCached(n int, role string) {
+	if l.parent != nil {
+		l.parent.CountCached(n, role)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := Spend{CachedCalls: int64(n)}

@@ -34,6 +34,7 @@ OpenAI-compatible or Anthropic API.`,
 	f.String("config", "", "configuration file (default: gnothi.yaml here, then in the user's configuration folder)")
 	cmd.AddCommand(askCmd(), calibrateCmd(), compareCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
 	cmd.AddCommand(statsCmd())
+	cmd.AddCommand(evalCmd())
 	markArgs(cmd)
 	return cmd
 }

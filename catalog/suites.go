@@ -1,0 +1,26 @@
+package catalog
+
+import (
+	"gnothi/eval"
+	"gnothi/eval/studies"
+)
+
+// Suites lists every study. This is the one place where their names become
+// suites.
+func Suites() []eval.Suite {
+	return []eval.Suite{
+		studies.LineOfDuty(),
+	}
+}
+
+// Suite finds a study by name.
+func Suite(name string) (eval.Suite, error) {
+	var names []string
+	for _, s := range Suites() {
+		if s.Describe().Name == name {
+			return s, nil
+		}
+		names = append(names, s.Describe().Name)
+	}
+	return nil, unknown("study", name, names)
+}

@@ -1,0 +1,240 @@
+package eval
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gnothi/internal/jsonl"
+	"gnothi/llm"
+	"gnothi/monitor"
+	"gnothi/stats"
+	"gnothi/text"
+)
+
+// Study is a published study: seeded items, what is asked about each, what is
+// measured. Items (I) and results (R) are JSON: a result is measured as it
+// reads back from its record.
+type Study[I, R any] struct {
+	Name  string // as on the command line: a plain name
+	About string // one line
+	// Needs lists what the study cannot do without, blanks between: text,
+	// logprobs, peers. What is not there is an error before the first call.
+	Needs string
+	// Items makes or loads the items. Where the user's folder lacks the files of
+	// the study, it gives a small made-up sample of the same format.
+	Items func(Source) ([]I, error)
+	// Ask finds out about one item. An error that wraps [ErrRefused], [ErrUnparsed]
+	// or text.ErrNoConfidence is counted as that, any other one as a failure; such
+	// an item has no result.
+	Ask func(context.Context, *Session, I) (R, error)
+	// Measure says what the results come to, in the order of the items.
+	Measure func([]R) []Measure
+}
+
+// Suite is a study whatever its items are.
+type Suite interface {
+	Describe() Description
+	// Run asks about every item. With a cancelled context it returns the error and
+	// the report of what there is.
+	Run(context.Context, Subject, Options) (*Report, error)
+	// Report measures records again.
+	Report(model string, records []Record) (*Report, error)
+}
+
+// Description is what a suite says of itself.
+type Description struct {
+	Name  string `json:"name"`
+	About string `json:"about"`
+	Needs string `json:"needs"`
+}
+
+// Describe implements [Suite].
+func (s Study[I, R]) Describe() Description { return Description{s.Name, s.About, s.Needs} }
+
+// An Ask says with these that a reply was no result. They are outcomes, not
+// failures.
+var (
+	ErrRefused  = errors.New("refused")
+	ErrUnparsed = errors.New("unparsed")
+)
+
+// Session is the study of one item: a trial with an account, a memo and a seed
+// path of its own, which hang on the item alone. Its question is empty; [Session.On]
+// gives a trial of a question.
+type Session struct {
+	*monitor.Trial
+	// Peers are trials of the other models, in the order in which they were named.
+	Peers []*monitor.Trial
+	// Judge is a trial of the judge's model, of the studied model itself if no
+	// other was named; OwnJudge says so.
+	Judge    *monitor.Trial
+	OwnJudge bool
+}
+
+// On gives a trial of a question on the same account: the i-th of those called
+// name, asked as req has it.
+func (s *Session) On(name string, i int, q monitor.Question, req llm.Request) *monitor.Trial {
+	t := s.Child(name, i, nil, req)
+	t.Question = q
+	return t
+}
+
+// Source is where items come from.
+type Source struct {
+	Dir  string     // the user's data; empty: none
+	N    int        // at most so many items; 0: all. A study need not heed it
+	Rand *rand.Rand // seeded; everything random about items comes from it
+}
+
+// Path finds a file of the user's data; ok is false where there is none.
+func (s Source) Path(name string) (path string, ok bool) {
+	if s.Dir == "" {
+		return "", false
+	}
+	path = filepath.Join(s.Dir, filepath.FromSlash(name))
+	_, err := os.Stat(path)
+	return path, err == nil
+}
+
+// Lines reads the items of a JSON Lines file of the user's data (name, or name
+// with .gz or .zst), or gives the sample where there is no such file.
+func Lines[I any](s Source, name string, sample []I) ([]I, error) {
+	for _, suffix := range []string{"", ".gz", ".zst"} {
+		path, ok := s.Path(name + suffix)
+		if !ok {
+			continue
+		}
+		var items []I
+		err := jsonl.Each(path, func(_ int, line []byte) error {
+			var item I
+			if err := jsonl.Decode(line, &item); err != nil {
+				return err
+			}
+			items = append(items, item)
+			return nil
+		}, nil)
+		if err == nil && len(items) == 0 {
+			err = fmt.Errorf("%s: no lines", path)
+		}
+		return items, err
+	}
+	return sample, nil
+}
+
+// check says what is wrong with a source.
+func (s Source) check() error {
+	if s.N < 0 {
+		return fmt.Errorf("limit %d: want a number of items, or 0 for all", s.N)
+	}
+	if s.Dir == "" {
+		return nil
+	}
+	info, err := os.Stat(s.Dir)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: s.Dir, Err: errors.New("not a folder")}
+	}
+	return err
+}
+
+// limit picks N of the items at random and keeps their order.
+func limit[I any](s Source, items []I) []I {
+	if s.N == 0 || s.N >= len(items) {
+		return items
+	}
+	chosen := s.Rand.Perm(len(items))[:s.N]
+	slices.Sort(chosen)
+	out := make([]I, s.N)
+	for i, k := range chosen {
+		out[i] = items[k]
+	}
+	return out
+}
+
+// Graded is what a result implements whose item came out right, wrong, refused
+// or unparsed. Items of other results are counted as measured.
+type Graded interface{ Outcome() text.Outcome }
+
+// Measure is one figure of a study.
+type Measure struct {
+	Name   string       `json:"name"`
+	Figure stats.Figure `json:"figure"`
+	// Published is what was published of it, for comparison.
+	Published []Published `json:"published,omitempty"`
+}
+
+// Published is a published value.
+type Published struct {
+	Value float64 `json:"value"`
+	Of    string  `json:"of"` // whose it is: the model and the paper's census slug
+}
+
+// Record is what became of one item.
+type Record struct {
+	Study   string `json:"study"`
+	Key     string `json:"key"`   // of the item: the same whatever other items there are
+	Index   int    `json:"index"` // its place
+	Outcome string `json:"outcome"`
+	Error   string `json:"error,omitempty"`
+	// Item is what was studied, Result what Ask returned; null without a result.
+	Item   json.RawMessage `json:"item"`
+	Result json.RawMessage `json:"result"`
+	Spend  Spend           `json:"spend"`
+}
+
+// The outcomes of an item.
+const (
+	OutcomeRight    = "right"
+	OutcomeWrong    = "wrong"
+	OutcomeRefused  = "refused"
+	OutcomeUnparsed = "unparsed"
+	OutcomeFailed   = "failed"
+	// OutcomeMeasured: there is a result, which is neither right nor wrong.
+	OutcomeMeasured = "measured"
+	// OutcomeUnasked: the budget ended, or the run was interrupted.
+	OutcomeUnasked = "unasked"
+)
+
+// Spend is what calls cost.
+type Spend struct {
+	Calls            int64 `json:"calls"`
+	PromptTokens     int64 `json:"prompt_tokens"` // sent, whether or not a prefix was already evaluated
+	CompletionTokens int64 `json:"completion_tokens"`
+	NanoUSD          int64 `json:"nano_usd"`
+	Unpriced         int64 `json:"unpriced_calls,omitempty"`
+}
+
+func spendOf(s llm.Spend) Spend {
+	return Spend{s.Calls, s.PromptTokens + s.PromptCached, s.CompletionTokens, s.NanoUSD, s.Unpriced}
+}
+
+func (s Spend) plus(o Spend) Spend {
+	return Spend{s.Calls + o.Calls, s.PromptTokens + o.PromptTokens, s.CompletionTokens + o.CompletionTokens, s.NanoUSD + o.NanoUSD, s.Unpriced + o.Unpriced}
+}
+
+// Subject is what is studied.
+type Subject struct {
+	Model llm.Model
+	Peers []llm.Model
+	Judge llm.Model // nil: the model judges itself
+}
+
+// lacks names what a study needs and the subject has not.
+func (s Subject) lacks(needs string) error {
+	for _, need := range strings.Fields(needs) {
+		switch {
+		case need == "logprobs" && !s.Model.Can(llm.LogProbs):
+			return fmt.Errorf("needs token log-probabilities, which %s does not give", s.Model.ID())
+		case need == "peers" && len(s.Peers) == 0:
+			return errors.New("needs other models beside the one studied: name one with --peer")
+		}
+	}
+	return nil
+}
