@@ -18,7 +18,7 @@ func methodsCmd() *cobra.Command {
 		Use:   "methods [NAME]",
 		Short: "The 170 papers and what works",
 		Long: `List the papers that gnothi is made from, with what works of each, or show one by
-its slug, number, or the name of a policy or signal that carries it.`,
+its slug, number, or the name of a policy, signal or study that carries it.`,
 		Example: `  gnothi methods
   gnothi methods --state works
   gnothi methods self-consistency
@@ -97,8 +97,12 @@ func listMethods(cmd *cobra.Command, papers []catalog.Paper) error {
 	for _, s := range catalog.Signals() {
 		names = append(names, s.Name())
 	}
-	_, err := fmt.Fprintf(out, "\nSignals (--signals)\n  %s\n", strings.Join(names, "\n  "))
-	return err
+	fmt.Fprintf(out, "\nSignals (--signals)\n  %s\n\nStudies (eval run)\n", strings.Join(names, "\n  "))
+	for _, s := range catalog.Suites() {
+		d := s.Describe()
+		fmt.Fprintf(t, "  %s\t%s\n", d.Name, d.About)
+	}
+	return t.Flush()
 }
 
 func showMethod(cmd *cobra.Command, name string, asJSON bool) error {
