@@ -200,7 +200,7 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%+v, %v", report, err)
 	}
 	full := errors.New("disk full")
-	report, err = study(items[1:]...).Run(t.Context(), eval.Subject{Model: echo()}, eval.Options{Concurrency: 2, Record: func(eval.Record) error { return full }})
+	report, err = study(items[1:]...).Run(t.Context(), eval.Subject{Model: echo()}, eval.Options{Concurrency: 1, Record: func(eval.Record) error { return full }})
 	if !errors.Is(err, full) || report == nil || report.Outcomes.Unasked == 0 {
 		t.Errorf("a record that cannot be written: %+v, %v", report, err)
 	}
