@@ -20,7 +20,7 @@ import (
 )
 
 func calibrateCmd() *cobra.Command {
-	var in, keep, dir, priors string
+	var in, keep, dir, priors, figure, held string
 	var own bool
 	var workers, limit int
 	cmd := &cobra.Command{
@@ -32,10 +32,15 @@ policy, form and kind of answer it was fitted for, and found by ask and serve.
 
 A file of questions has one JSON object a line: {"question", "answers": [accepted
 forms], "cluster"?, "unanswerable"?}. Lines that --keep wrote are not asked again.
+A file of labelled evidence holds what score writes, {"scores": {name: x}, "label":
+true, "id"?, "cluster"?, "kind"?}: nothing is asked, the signals are combined, and
+what each adds is told. Below 30 labels the calibrator starts from what other
+models' labels say and moves as far as these labels allow.
 Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 		Example: `  gnothi calibrate --in my-questions.jsonl --model openai:gpt-4.1-mini
   gnothi calibrate --in my-questions.jsonl --keep asked.jsonl
-  gnothi calibrate --in asked.jsonl
+  gnothi calibrate --in asked.jsonl --figure figures
+  gnothi score --in labelled.jsonl | gnothi calibrate --in - --model openai:x
   gnothi calibrate --builtin`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,11 +53,15 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 					return err
 				}
 			}
+			to := destination{dir: dir, figure: figure, held: held}
+			if !own && holdsScores(in) {
+				return fitEvidence(cmd, c, in, to)
+			}
 			rows, err := labelled(cmd, c, in, own, limit, workers, keep)
 			if err != nil {
 				return err
 			}
-			if err := fitAndReport(cmd, rows, dir, own); err != nil || priors == "" {
+			if err := fitAndReport(cmd, rows, to, own); err != nil || priors == "" {
 				return err
 			}
 			return fitPriors(priors, dir, rows)
@@ -60,10 +69,12 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 	}
 	modelFlags(cmd.Flags())
 	f := cmd.Flags()
-	f.StringVar(&in, "in", "", "questions with answers, or labelled beliefs that --keep wrote")
+	f.StringVar(&in, "in", "", "questions with answers, labelled beliefs that --keep wrote, or labelled scores (- is standard input)")
 	f.BoolVar(&own, "builtin", false, "gnothi's own questions: fit on one half, figures on the other")
 	f.StringVar(&keep, "keep", "", "file for the labelled beliefs; what it holds already is not asked again")
 	f.StringVar(&dir, "save-to", "", "folder for the calibrator (default: the user's configuration)")
+	f.StringVar(&figure, "figure", "", "folder for pictures: reliability, risk and coverage, what each signal adds")
+	f.StringVar(&held, "held", "", "file for the cross-fitted probabilities beside the scores, for stats")
 	f.StringVar(&priors, "priors", "", "also pool priors for models without a calibrator, from recordings of other models in this folder")
 	f.IntVar(&workers, "concurrency", 4, "questions at a time")
 	f.IntVar(&limit, "limit", 0, "at most so many questions, evenly chosen")
@@ -150,10 +161,7 @@ func (g graded) MarshalJSON() ([]byte, error) {
 		Half    string        `json:"half,omitempty"`
 		Key     calibrate.Key `json:"calibrator_key"`
 		State   []float32     `json:"state,omitempty"`
-
-		First      []gnothi.Signal `json:"first,omitempty"`
-		FirstLabel bool            `json:"first_label,omitempty"`
-	}{g.Grade, g.Label, g.Kind, g.Cluster, g.Half, g.Key, g.State, g.First, g.FirstLabel})
+	}{g.Grade, g.Label, g.Kind, g.Cluster, g.Half, g.Key, g.State})
 	return append(append(belief[:len(belief)-1], ','), rest[1:]...), err
 }
 
@@ -194,9 +202,12 @@ type report struct {
 	Grades  map[string]int `json:"grades"`
 	How     string         `json:"figures_on"`
 	Figures stats.Summary  `json:"figures"`
+
+	Ablation []calibrate.Contribution `json:"ablation,omitempty"` // what is lost without each signal
+	Pictures []string                 `json:"pictures,omitempty"`
 }
 
-func fitAndReport(cmd *cobra.Command, rows []graded, dir string, own bool) error {
+func fitAndReport(cmd *cobra.Command, rows []graded, to destination, own bool) error {
 	r := report{Grades: map[string]int{}, How: "the same questions, cross-fitted"}
 	var fit, apart []graded
 	for _, g := range rows {
@@ -224,9 +235,18 @@ func fitAndReport(cmd *cobra.Command, rows []graded, dir string, own bool) error
 	if own {
 		on = "gnothi's own questions"
 	}
-	cal, held, err := calibrate.Fit(r.Key, fit[0].Model+" "+fit[0].Policy, on, examples, 1)
+	cal, held, err := fitCalibrator(r.Key, fit[0].Model+" "+fit[0].Policy, on, examples)
 	if err != nil {
 		return err
+	}
+	if to.figure != "" || to.held != "" {
+		ids, kinds := make([]string, len(fit)), make([]string, len(fit))
+		for i, g := range fit {
+			ids[i], kinds[i] = g.ID, g.Kind
+		}
+		if err := to.show(&r, examples, held, ids, kinds); err != nil {
+			return err
+		}
 	}
 	judged, probs := fit, held
 	if own && len(apart) > 0 {
@@ -248,38 +268,13 @@ func fitAndReport(cmd *cobra.Command, rows []graded, dir string, own bool) error
 		return err
 	}
 	r.Signals, r.Fitted = cal.Signals, len(fit)
-	if r.Saved, err = cal.Save(dir); err != nil {
-		return err
-	}
-	if err := fitFirst(fit, r.Key, on, dir); err != nil {
+	if r.Saved, err = cal.Save(to.dir); err != nil {
 		return err
 	}
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return encode(cmd, r)
 	}
 	return printReport(cmd, r, len(rows))
-}
-
-// fitFirst fits the calibrator of first answers, by which a policy that begins
-// with one decides what to buy. The policy is then another one, so a second
-// round of asking and fitting makes the probabilities those of that policy.
-func fitFirst(rows []graded, key calibrate.Key, on, dir string) error {
-	var examples []calibrate.Example
-	for _, g := range rows {
-		if len(g.First) > 0 {
-			examples = append(examples, g.firstExample())
-		}
-	}
-	if len(examples) < calibrate.MinExamples {
-		return nil
-	}
-	key.Policy = calibrate.FirstAnswer
-	cal, _, err := calibrate.Fit(key, rows[0].Model+" "+calibrate.FirstAnswer, on, examples, 1)
-	if err != nil {
-		return fmt.Errorf("first answers: %w", err)
-	}
-	_, err = cal.Save(dir)
-	return err
 }
 
 func summarise(rows []graded, p []float64) (stats.Summary, error) {
@@ -304,7 +299,11 @@ func summarise(rows []graded, p []float64) (stats.Summary, error) {
 func printReport(cmd *cobra.Command, r report, asked int) error {
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	s := r.Figures
-	fmt.Fprintf(out, "Fitted on %d answers with %s.\n%s\n\nFigures on %s, n = %d (95 %% intervals, clustered bootstrap):\n", r.Fitted, strings.Join(r.Signals, ", "), counted(r.Grades, asked), r.How, s.N)
+	fmt.Fprintf(out, "Fitted on %d answers with %s.\n", r.Fitted, strings.Join(r.Signals, ", "))
+	if r.Grades != nil {
+		fmt.Fprintln(out, counted(r.Grades, asked))
+	}
+	fmt.Fprintf(out, "\nFigures on %s, n = %d (95 %% intervals, clustered bootstrap):\n", r.How, s.N)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range summaryRows(s) {
 		fmt.Fprintf(t, "  %s\t%v\n", row.name, row.f)
@@ -312,6 +311,18 @@ func printReport(cmd *cobra.Command, r report, asked int) error {
 	printCalibrationTests(t, s)
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if len(r.Ablation) > 0 {
+		fmt.Fprintf(t, "\nSIGNAL\tALONE (AUROC)\tADDS TO AUROC\tADDS TO LOG LOSS (NATS)\n")
+		for _, c := range r.Ablation {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", c.Signal, short(c.Alone), short(c.AUROC), strings.Replace(short(c.LogLoss), " nats", "", 1))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, p := range r.Pictures {
+		fmt.Fprintf(out, "\nDrawn: %s", p)
 	}
 	fmt.Fprintf(out, "\nStored in %s\n", r.Saved)
 	return out.Flush()

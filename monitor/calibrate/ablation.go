@@ -3,6 +3,7 @@ package calibrate
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"gnothi/stats"
@@ -23,7 +24,8 @@ type Contribution struct {
 // Ablate leaves out each signal of labelled answers in turn. Folds are the same
 // throughout, so that only the signal makes the difference; intervals are over
 // clusters. all are the cross-fitted probabilities with every signal. It takes
-// the signals that all of the answers have, two at least.
+// the signals that all of the answers have, two at least, and with hidden states
+// the probe's.
 func Ablate(examples []Example, seed uint64) (contributions []Contribution, all []float64, err error) {
 	if len(examples) < MinExamples {
 		return nil, nil, fmt.Errorf("%d labelled answers: at least %d are needed", len(examples), MinExamples)
@@ -31,6 +33,9 @@ func Ablate(examples []Example, seed uint64) (contributions []Contribution, all 
 	y, groups := outcomes(examples)
 	fold, err := foldsOf(groups, seed)
 	if err != nil {
+		return nil, nil, err
+	}
+	if _, examples, err = withProbe(examples, y, fold); err != nil {
 		return nil, nil, err
 	}
 	names := common(examples)
@@ -62,6 +67,7 @@ func Ablate(examples []Example, seed uint64) (contributions []Contribution, all 
 		return nil, nil, err
 	}
 	boot := stats.Bootstrap{Cluster: groups}
+	lossAll := losses(all, y)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	for j, name := range names {
 		alone, err := held(func(k int) bool { return k == j })
@@ -79,7 +85,11 @@ func Ablate(examples []Example, seed uint64) (contributions []Contribution, all 
 		if c.AUROC, err = boot.AUROCDifference(rng, all, without, y); err != nil {
 			return nil, nil, err
 		}
-		if c.LogLoss, err = boot.Difference(rng, logLoss, without, all, y); err != nil {
+		more := losses(without, y)
+		for i := range more {
+			more[i] -= lossAll[i]
+		}
+		if c.LogLoss, err = stats.Mean(more, groups, 0.95); err != nil {
 			return nil, nil, err
 		}
 		c.LogLoss.Unit = " nats"
@@ -88,4 +98,12 @@ func Ablate(examples []Example, seed uint64) (contributions []Contribution, all 
 	return contributions, all, nil
 }
 
-func logLoss(p, y []float64) (float64, error) { return stats.LogLoss(p, y, stats.Clip) }
+// losses are the log losses of the answers, in nats.
+func losses(p, y []float64) []float64 {
+	out := make([]float64, len(p))
+	for i := range p {
+		q := min(max(p[i], stats.Clip), 1-stats.Clip)
+		out[i] = -y[i]*math.Log(q) - (1-y[i])*math.Log1p(-q)
+	}
+	return out
+}

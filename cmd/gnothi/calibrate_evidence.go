@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gnothi/internal/jsonl"
+	"gnothi/internal/plot"
+	"gnothi/monitor"
+	"gnothi/monitor/calibrate"
+	"gnothi/stats"
+)
+
+// holdsScores says whether the first line of a file is one of labelled scores. Standard input holds nothing else.
+func holdsScores(path string) bool {
+	if path == "" || path == "-" {
+		return path == "-"
+	}
+	found := false
+	stop := errors.New("seen enough")
+	// What is wrong with the file is told by whoever reads it next.
+	_ = jsonl.Each(path, func(_ int, line []byte) error {
+		var l struct {
+			Scores json.RawMessage `json:"scores"`
+			Score  json.RawMessage `json:"score"`
+			Grade  string          `json:"grade"`
+		}
+		found = json.Unmarshal(line, &l) == nil && l.Grade == "" && (l.Scores != nil || l.Score != nil)
+		return stop
+	}, nil)
+	return found
+}
+
+// fitCalibrator starts from what other models say where there are few labels.
+func fitCalibrator(key calibrate.Key, name, on string, examples []calibrate.Example) (*calibrate.Calibrator, []float64, error) {
+	if len(examples) >= calibrate.MinExamples {
+		return calibrate.Fit(key, name, on, examples, 1)
+	}
+	set, err := calibrators()
+	if err != nil {
+		return nil, nil, err
+	}
+	return set.FitFew(key, name, on, examples)
+}
+
+// fitEvidence fits a calibrator on labelled scores: no model is asked.
+func fitEvidence(cmd *cobra.Command, c *config, in string, to destination) error {
+	f, err := readScored(in, false)
+	if err != nil {
+		return err
+	}
+	f.tell(cmd)
+	var examples []calibrate.Example
+	var ids, kinds []string
+	incomplete := 0
+rows:
+	for i, row := range f.rows {
+		if v := row.Label.value; v != 0 && v != 1 {
+			return usagef("%s: id %s: label %g: a calibrator is of right or wrong", in, row.ID, v)
+		}
+		e := calibrate.Example{Right: row.Label.value == 1, Cluster: row.Cluster}
+		for _, signal := range f.names {
+			v := row.Scores[signal]
+			if v == nil {
+				incomplete++
+				continue rows
+			}
+			r := monitor.Reading{Score: *v, Source: "evidence"}
+			if r.Score < 0 || r.Score > 1 {
+				return usagef("%s: id %s: %s is %g: the scores of a calibrator lie from 0 to 1", in, row.ID, f.columnName(signal), r.Score)
+			}
+			// A share of samples is kept away from 0 and 1 by half a sample.
+			if n := len(row.Samples); n > 0 && strings.HasPrefix(signal, "consistency/") {
+				r.Source, r.Reads = "samples", n
+			}
+			e.Readings = append(e.Readings, calibrate.Named{Name: f.columnName(signal), Reading: r})
+		}
+		id := string(row.ID)
+		if id == "" {
+			id = fmt.Sprint(i + 1)
+		}
+		examples, ids, kinds = append(examples, e), append(ids, id), append(kinds, row.Kind)
+	}
+	if len(examples) == 0 {
+		return usagef("%s: no line has all of %s", in, strings.Join(f.names, ", "))
+	}
+	if incomplete > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d lines lack one of %s and are left out\n", in, incomplete, strings.Join(f.names, ", "))
+	}
+	// The evidence was gathered elsewhere: what is said of it on the command line is its key.
+	model, policy := c.String("model"), c.String("policy")
+	r := report{How: "the same answers, cross-fitted", Key: calibrate.Key{Model: model, Policy: policy, Form: "evidence"}}
+	cal, held, err := fitCalibrator(r.Key, model+" "+policy+" evidence", fmt.Sprintf("%d labelled answers of %s", len(examples), filepath.Base(in)), examples)
+	if err != nil {
+		return err
+	}
+	if err := to.show(&r, examples, held, ids, kinds); err != nil {
+		return err
+	}
+	r.Signals, r.Fitted = cal.Signals, len(examples)
+	if r.Saved, err = cal.Save(to.dir); err != nil {
+		return err
+	}
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		return encode(cmd, r)
+	}
+	return printReport(cmd, r, len(examples))
+}
+
+// destination is where calibrate puts what it finds.
+type destination struct {
+	dir    string // of calibrators
+	figure string // of pictures; empty: none
+	held   string // file of cross-fitted probabilities; empty: none
+}
+
+const combinedName = "calibrate/combined"
+
+// show measures cross-fitted probabilities and what each signal adds to them, and writes what is asked for.
+func (to destination) show(r *report, examples []calibrate.Example, held []float64, ids, kinds []string) error {
+	s := sample{columns: []column{{combinedName, held}}, y: make([]float64, len(examples))}
+	clusters := make([]string, len(examples))
+	for i, e := range examples {
+		if e.Right {
+			s.y[i] = 1
+		}
+		if clusters[i] = e.Cluster; e.Cluster == "" {
+			clusters[i] = "#" + ids[i]
+		}
+	}
+	if groups := stats.Groups(clusters); slices.Max(groups)+1 < len(groups) {
+		s.cluster = groups
+	}
+	if slices.ContainsFunc(kinds, func(k string) bool { return k != kinds[0] }) {
+		s.kind = stats.Groups(kinds)
+	}
+	var err error
+	if r.Figures, err = stats.Summarise(rand.New(rand.NewPCG(1, 2)), held, s.y, stats.Options{Cluster: s.cluster, Group: s.kind}); err != nil {
+		return err
+	}
+	if len(examples) >= calibrate.MinExamples && len(examples[0].Readings) > 1 {
+		if r.Ablation, _, err = calibrate.Ablate(examples, 1); err != nil {
+			return err
+		}
+	}
+	if to.held != "" {
+		if err := writeHeld(to.held, examples, held, ids, kinds); err != nil {
+			return err
+		}
+	}
+	if to.figure == "" {
+		return nil
+	}
+	if err := os.MkdirAll(to.figure, 0o755); err != nil {
+		return err
+	}
+	curve, err := riskCoverageChart(s, rand.New(rand.NewPCG(1, 3)), nil)
+	if err != nil {
+		return err
+	}
+	charts := map[string]io.WriterTo{
+		"reliability.svg":   reliabilityChart(r.Figures, "cross-fitted probabilities"),
+		"risk-coverage.svg": curve,
+	}
+	if len(r.Ablation) > 0 {
+		charts["ablation.svg"] = ablationChart(r.Ablation, len(examples))
+	}
+	for _, name := range slices.Sorted(maps.Keys(charts)) {
+		path := filepath.Join(to.figure, name)
+		if err := writeChart(path, charts[name]); err != nil {
+			return err
+		}
+		r.Pictures = append(r.Pictures, path)
+	}
+	return nil
+}
+
+// ablationChart shows what is lost without each signal.
+func ablationChart(cs []calibrate.Contribution, n int) plot.Forest {
+	f := plot.Forest{
+		Title: "What each signal adds", X: "log loss without it, less that of all (nats)",
+		Note: fmt.Sprintf("n = %d answers, cross-fitted, 95 %% intervals. Right of the line: the signal helps beside the others.", n),
+	}
+	for _, c := range cs {
+		f.Rows = append(f.Rows, plot.Row{Name: c.Signal, Value: c.LogLoss.Value, Low: c.LogLoss.Low, High: c.LogLoss.High})
+	}
+	return f
+}
+
+// heldLine is a line of --held, which stats reads.
+type heldLine struct {
+	ID      string             `json:"id"`
+	Scores  map[string]float64 `json:"scores"`
+	Label   bool               `json:"label"`
+	Cluster string             `json:"cluster,omitempty"`
+	Kind    string             `json:"kind,omitempty"`
+}
+
+func writeHeld(path string, examples []calibrate.Example, held []float64, ids, kinds []string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriter(f)
+	enc := json.NewEncoder(w)
+	for i, e := range examples {
+		l := heldLine{ID: ids[i], Scores: map[string]float64{combinedName: held[i]}, Label: e.Right, Cluster: e.Cluster, Kind: kinds[i]}
+		for _, r := range e.Readings {
+			l.Scores[r.Name] = r.Score
+		}
+		if err := enc.Encode(l); err != nil {
+			return err
+		}
+	}
+	return errors.Join(w.Flush(), f.Sync())
+}
