@@ -91,11 +91,8 @@ type Study struct {
 	Readings []calibrate.Named
 	Estimate *calibrate.Estimate
 	Key      calibrate.Key
-	// First are the readings of the first answer, before any sample, under a policy
-	// that begins with one and buys more ([control.Auto]).
-	First []calibrate.Named
-	Roles map[string]llm.Spend
-	State []float32 // hidden state after the question ([WithTrace])
+	Roles    map[string]llm.Spend
+	State    []float32 // hidden state after the question ([WithTrace])
 }
 
 // spend reports a ledger.

@@ -278,7 +278,7 @@ func TestOutcomesAreToldApart(t *testing.T) {
 		known   bool // whether there may be a probability
 	}{
 		"Paris":                 {text.Parsed, "Paris", true},
-		"I don't know.":         {text.Refused, "I don't know.", true},
+		"I don't know.":         {text.Refused, "I don't know.", false},
 		"":                      {text.Unparsed, "", false},
 		question:                {text.Unparsed, question, false},
 		"<think>Paris, I guess": {text.Unparsed, "<think>Paris, I guess", false},
@@ -437,10 +437,42 @@ func TestQuestionsThatAreNone(t *testing.T) {
 	}
 }
 
+func TestOptionsAreKeyedByContent(t *testing.T) {
+	q := gnothi.Question{Text: question, Options: []text.Option{{Key: "x", Text: "Lyon"}, {Key: "y", Text: "Paris"}, {Key: "z", Text: "Rome"}}}
+	letters := map[string]bool{}
+	for seed := range uint64(12) {
+		var letter string
+		m := script.New(func(op llm.Op, _ int) script.Reply { // finds the letter under which Paris is shown
+			asked := op.Request.Prompt
+			for _, msg := range op.Request.Messages {
+				asked += msg.Text
+			}
+			if i := strings.Index(asked, ") Paris"); i > 0 {
+				letter = asked[i-1 : i]
+			}
+			return script.Reply{Text: letter}
+		})
+		b, err := newMind(t, m, gnothi.WithPolicy("direct", control.Direct()), gnothi.WithSeed(seed+1)).Ask(t.Context(), q)
+		if err != nil || *b.Answer != "Paris" || b.Option != "y" || !strings.Contains(b.Form, "-options@") {
+			t.Fatalf("seed %d: %+v, %v; want Paris, which is y", seed, b, err)
+		}
+		letters[letter] = true
+	}
+	if len(letters) != 3 {
+		t.Errorf("Paris was shown under %v only: letters are drawn from the seed", letters)
+	}
+	if q.Options[0].Letter != "" {
+		t.Error("the caller's question was changed")
+	}
+	if _, err := newMind(t, witness("A")).Ask(t.Context(), gnothi.Question{Text: "x", Options: q.Options[:1]}); err == nil {
+		t.Error("one option is none")
+	}
+}
+
 func TestBudgets(t *testing.T) {
 	m := witness("Paris", "Lyon")
 	b, err := newMind(t, m, five(), gnothi.WithLimits(llm.Limits{Calls: 2})).Ask(t.Context(), gnothi.Question{Text: question})
-	if err != nil || *b.Answer != "Paris" || b.Spend.Calls != 2 || m.Calls() != 2 || b.Study.Result.Stopped != "budget" {
+	if err != nil || *b.Answer != "Paris" || b.Spend.Calls != 2 || m.Calls() != 2 || b.Stopped != "budget" {
 		t.Errorf("two calls: %+v, %v", b, err)
 	}
 	m = witness("Paris")

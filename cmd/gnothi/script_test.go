@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 }
 
 // testModels is the folder of the user's models if it holds the default one.
-func testModels(t *testing.T) string {
+func testModels(t testing.TB) string {
 	dir := os.Getenv("GNOTHI_MODELS")
 	if dir == "" {
 		cache, err := os.UserCacheDir()

@@ -364,7 +364,7 @@ func (p *Provider) readWhole(resp *upstream.Response, op llm.Op, indices []int) 
 		return res, nil
 	}
 	for _, c := range res.Choices { // the server does not stream
-		if err := op.Stream(llm.Event{Index: c.Index, Text: c.Text, Tokens: c.Tokens, Finish: c.Finish}); err != nil {
+		if err := op.Stream(llm.Event{Index: c.Index, Text: c.Text, Tokens: c.Tokens, Finish: c.Finish, Raw: chunkOf(res.Raw, c)}); err != nil {
 			return nil, err
 		}
 	}

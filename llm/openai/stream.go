@@ -211,6 +211,35 @@ func (a *Assembler) Result() (*llm.Result, error) {
 	return res, nil
 }
 
+// chunkOf writes a choice of an answer in one piece as the only chunk of a stream,
+// so that tool calls and unknown fields reach its reader.
+func chunkOf(answer json.RawMessage, c llm.Choice) json.RawMessage {
+	var top, choice, message map[string]json.RawMessage
+	if json.Unmarshal(orNull(answer), &top) != nil || top == nil || json.Unmarshal(orNull(c.Raw), &choice) != nil || choice == nil {
+		return nil
+	}
+	delete(top, "usage") // comes with the result
+	if raw, ok := choice["message"]; ok {
+		if json.Unmarshal(raw, &message) != nil || message == nil {
+			return nil
+		}
+		top["object"] = json.RawMessage(`"chat.completion.chunk"`)
+		var calls []map[string]json.RawMessage
+		if json.Unmarshal(orNull(message["tool_calls"]), &calls) == nil && calls != nil {
+			for i, call := range calls {
+				if call != nil {
+					call["index"] = marshal(i)
+				}
+			}
+			message["tool_calls"] = marshal(calls)
+		}
+		delete(choice, "message")
+		choice["delta"] = marshal(message)
+	}
+	top["choices"] = marshal([]any{choice})
+	return marshal(top)
+}
+
 // anyObject decodes an object with its numbers as they were written.
 func anyObject(raw json.RawMessage) (m map[string]any, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))

@@ -82,7 +82,7 @@ type Response struct {
 func (c *Client) Post(ctx context.Context, url string, header http.Header, payload []byte) (*Response, error) {
 	limited, cancel := context.WithCancelCause(ctx)
 	b := &body{client: c, parent: ctx, ctx: limited, cancel: cancel, idle: c.Idle}
-	b.timer = time.AfterFunc(c.FirstByte, func() { cancel(fmt.Errorf("no answer within %v", c.FirstByte)) })
+	b.timer = time.AfterFunc(c.FirstByte, func() { cancel(limitError(fmt.Sprintf("no answer within %v", c.FirstByte))) })
 
 	req, err := http.NewRequestWithContext(limited, http.MethodPost, url, bytes.NewReader(payload))
 	if err != nil {
@@ -114,6 +114,15 @@ func (c *Client) Post(ctx context.Context, url string, header http.Header, paylo
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return &Response{Status: resp.StatusCode, Header: resp.Header, Type: media, Body: b}, nil
 }
+
+// limitError says that one of the client's time limits was reached.
+type limitError string
+
+// Error implements error.
+func (e limitError) Error() string { return string(e) }
+
+// Timeout makes it one to whoever asks as for a [net.Error].
+func (limitError) Timeout() bool { return true }
 
 // ReadAll reads a whole body, up to the client's limit, and checks its encoding.
 func (c *Client) ReadAll(r *Response) ([]byte, error) {
@@ -343,7 +352,7 @@ type timed struct{ *body }
 
 func (t *timed) Read(p []byte) (int, error) {
 	limit := t.idle
-	timer := time.AfterFunc(limit, func() { t.cancel(fmt.Errorf("nothing more came within %v", limit)) })
+	timer := time.AfterFunc(limit, func() { t.cancel(limitError(fmt.Sprintf("nothing more came within %v", limit))) })
 	defer timer.Stop()
 	return t.raw.(io.Reader).Read(p)
 }
