@@ -13,6 +13,7 @@ import (
 	"gnothi/monitor"
 	"gnothi/monitor/claims"
 	"gnothi/monitor/consistency"
+	"gnothi/monitor/judge"
 	"gnothi/monitor/likelihood"
 	"gnothi/monitor/verbal"
 )
@@ -70,10 +71,10 @@ func Policies() []PolicyEntry {
 			return control.SelfVerify(p.n(8), p.Int("votes", 1, 1, 99))
 		}},
 		{"tournament", "the sample that wins most duels against the others", "n=4", func(p *Params) control.Policy {
-			return control.Tournament(p.Int("n", 4, 2, 100), control.OwnDuel)
+			return control.Tournament(p.Int("n", 4, 2, 100), (&judge.Judge{}).Duel)
 		}},
 		{"step-search", "the best of w continuations at each step, by duels", "w=6", func(p *Params) control.Policy {
-			return control.StepSearch(p.Int("w", 6, 2, 100), control.OwnDuel)
+			return control.StepSearch(p.Int("w", 6, 2, 100), (&judge.Judge{}).Duel)
 		}},
 		{"summarise", "one answer that states the spread of n samples", "n=20", func(p *Params) control.Policy {
 			return control.Summarise(p.n(20))

@@ -78,7 +78,7 @@ func oracle(right string) *control.Verifier {
 		if c.Answer.Text == right {
 			return monitor.Reading{Score: 1, Raw: 1}, nil
 		}
-		return monitor.Reading{}, nil
+		return monitor.Reading{Why: "the sum is off"}, nil
 	})}
 }
 
@@ -227,6 +227,9 @@ func TestPaperLoops(t *testing.T) {
 		res := run(t, control.ReflectRetry(oracle("7"), "", 3), number(m))
 		if res.Best.Answer.Text != "7" || m.Calls() != 5 || res.Stopped != "content" || len(res.Trace) != 2 {
 			t.Errorf("%q in %d calls after %d steps, %s", res.Best.Answer.Text, m.Calls(), len(res.Trace), res.Stopped)
+		}
+		if p := script.Prompt(m.Ops()[1].Request); !strings.Contains(p, `said: "the sum is off"`) {
+			t.Errorf("the verifier's reason is not told: %q", p)
 		}
 		whole, span := res.Trace[1].Transcript()
 		if got := span.In(whole); got != "I forgot to carry the one." || !strings.HasPrefix(whole, "Answer: 8\n") || !strings.HasSuffix(whole, "\nAnswer: 7") {

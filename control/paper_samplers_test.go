@@ -16,6 +16,7 @@ import (
 	"gnothi/llm/script"
 	"gnothi/monitor"
 	"gnothi/monitor/consistency"
+	"gnothi/monitor/judge"
 	"gnothi/monitor/likelihood"
 )
 
@@ -251,12 +252,20 @@ func TestPaperSamplers(t *testing.T) {
 		if _, err := control.Tournament(3, broken).Run(t.Context(), number(script.Texts("1", "2"))); err == nil || !strings.Contains(err.Error(), "duel of 0 and 1: boom") {
 			t.Errorf("a broken duel: %v", err)
 		}
-		for verdicts, want := range map[[2]string]float64{{"First", "Second"}: 1, {"I say second", "first"}: 0, {"First", "First"}: 0.5, {"hm", "hm"}: 0.5, {"First", "hm"}: 0.75} {
-			said := 0
-			m := script.New(func(llm.Op, int) script.Reply { said++; return script.Reply{Text: verdicts[said-1]} })
-			if got, err := control.OwnDuel(t.Context(), number(m), cs[0], cs[1]); err != nil || got != want {
-				t.Errorf("%q: %v, %v; want %v", verdicts, got, err, want)
+		// A judge that says A to either order has no say, one that cannot be read has no duel.
+		biased := number(script.Texts("Verdict: A"))
+		if score, err := (&judge.Judge{}).Duel(t.Context(), biased, cs[0], cs[1]); err != nil || score != 0.5 {
+			t.Errorf("a verdict of the order's: %v, %v", score, err)
+		}
+		mute := func(ctx context.Context, tr *monitor.Trial, a, b *monitor.Candidate) (float64, error) {
+			if a == cs[0] && b == cs[1] {
+				return 0, fmt.Errorf("duel: %w", judge.ErrUnparsed)
 			}
+			return duel(ctx, tr, a, b)
+		}
+		rs, err = control.WinShare(mute).Score(t.Context(), trial, cs)
+		if err != nil || rs[0].Reads != 1 || rs[0].Score != 1 || rs[1].Score != 0 || rs[2].Reads != 2 || rs[2].Score != 0.5 {
+			t.Errorf("one duel without a verdict: %+v, %v", rs, err)
 		}
 	})
 
@@ -264,12 +273,11 @@ func TestPaperSamplers(t *testing.T) {
 		drawn := 0
 		m := script.New(func(op llm.Op, _ int) script.Reply {
 			if op.Role == "judge" { // good beats bad, in either place
-				p := script.Prompt(op.Request)
-				_, second, _ := strings.Cut(p, "Second:")
-				if strings.Count(second, "bad") > 0 {
-					return script.Reply{Text: "First"}
+				_, second, _ := strings.Cut(script.Prompt(op.Request), "Candidate B:")
+				if strings.Contains(second, "bad") {
+					return script.Reply{Text: "Verdict: A"}
 				}
-				return script.Reply{Text: "Second"}
+				return script.Reply{Text: "Verdict: B"}
 			}
 			_, so, _ := strings.Cut(op.Request.Prompt, "Solution:\n")
 			step := strings.Count(so, "\n")
@@ -282,7 +290,7 @@ func TestPaperSamplers(t *testing.T) {
 			}
 			return script.Reply{Text: fmt.Sprintf("good step %d\nmore", step)}
 		})
-		steps := &control.Steps{W: 6, Max: 20, Duel: control.OwnDuel}
+		steps := &control.Steps{W: 6, Max: 20, Duel: (&judge.Judge{}).Duel}
 		trial := number(m)
 		res := run(t, control.Vote{Sampler: steps, Stop: control.Fixed(1)}, trial)
 		p, err := steps.Path(t.Context(), trial)
@@ -301,7 +309,7 @@ func TestPaperSamplers(t *testing.T) {
 			return script.Reply{Text: "Answer: 7"}
 		})
 		trial = number(alike)
-		steps = &control.Steps{W: 6, Max: 20, Duel: control.OwnDuel}
+		steps = &control.Steps{W: 6, Max: 20, Duel: (&judge.Judge{}).Duel}
 		if p, err := steps.Path(t.Context(), trial); err != nil || len(p.Pairs) != 0 || p.Candidate.Answer.Text != "7" {
 			t.Errorf("%+v, %v", p, err)
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	reflectAsk     = Ask{Role: "judge", Template: prompt.Template{Name: "reflect", Version: 1, Text: "Question: {question}\nAn answer that was found to be wrong: {answer}\n{style}"}}
+	reflectAsk     = Ask{Role: "judge", Template: prompt.Template{Name: "reflect", Version: 1, Text: "Question: {question}\nAn answer that was found to be wrong: {answer}\nWhat the check of it said: {why}\n{style}"}}
 	againAsk       = Ask{Role: "rewrite", Template: prompt.Template{Name: "again", Version: 1, Text: "Question: {question}\nAn earlier attempt failed. A note on it: {feedback}\nAnswer the question afresh. " + answerLine}}
 	wrongAsk       = Ask{Role: "rewrite", Template: prompt.Template{Name: "again-plain", Version: 1, Text: "Question: {question}\nAn earlier attempt was wrong. Answer the question afresh. " + answerLine}}
 	reflectionAsks = map[string]string{
@@ -33,7 +33,7 @@ func ReflectionStyles() []string { return slices.Sorted(maps.Keys(reflectionAsks
 
 // ReflectRetry is the policy `reflect-retry` (reflect-retry-reward, Bensal et
 // al. 2025): where the verifier fails an answer the model reflects on it and
-// answers afresh with the reflection in sight, until an answer passes or the
+// answers afresh with the reflection in sight; the verifier's own reason is told, until an answer passes or the
 // retries are over. An answer that passes at once costs one call. style is one
 // of [ReflectionStyles]; another is taken for "reflection". The reward for the
 // tokens of reflections that led to a success needs training;
@@ -46,8 +46,20 @@ func ReflectRetry(v *Verifier, style string, retries int) Policy {
 	if !ok {
 		words = reflectionAsks["reflection"]
 	}
-	reflect := reflectAsk.With("style", words)
-	return Loop{Name: named("reflect-retry "+v.String(), reflect, againAsk), Feedback: Failing(v, reflect.Feedback(nil)), Revise: againAsk.Reviser(), Keep: Passing(v), Rounds: retries}
+	ask := reflectAsk.With("style", words)
+	reflect := func(ctx context.Context, t *monitor.Trial, sofar Result) (string, bool, error) {
+		r, err := monitor.Get(ctx, t, verified{v, sofar.Best})
+		if err != nil {
+			return "", false, err
+		}
+		why := r.Why
+		if why == "" {
+			why = "nothing more than that"
+		}
+		words, err := ask.words(ctx, t, 0, "answer", sofar.Best.Text, "why", why)
+		return words, false, err
+	}
+	return Loop{Name: named("reflect-retry "+v.String(), ask, againAsk), Feedback: Failing(v, reflect), Revise: againAsk.Reviser(), Keep: Passing(v), Rounds: retries}
 }
 
 // Retry is the policy `retry`, the control that every loop must beat: an

@@ -80,6 +80,9 @@ func (e searched) Gather(ctx context.Context, t *monitor.Trial) (Path, error) {
 				return p, err
 			}
 			for i, r := range readings {
+				if r.Err != nil {
+					continue
+				}
 				if r.Score > readings[best].Score {
 					best = i
 				}
@@ -87,7 +90,7 @@ func (e searched) Gather(ctx context.Context, t *monitor.Trial) (Path, error) {
 					worst = i
 				}
 			}
-			if readings[best].Score > readings[worst].Score {
+			if readings[worst].Err == nil && readings[best].Score > readings[worst].Score {
 				p.Pairs = append(p.Pairs, StepPair{g.text, next[best].Answer.Text, next[worst].Answer.Text})
 			}
 		}
@@ -109,6 +112,13 @@ func (e searched) propose(ctx context.Context, t *monitor.Trial, g growing, step
 			return nil, nil, err
 		}
 		words := strings.TrimSpace(one.text[len(g.text):])
+		if words == "" { // a blank line before the step: look past it
+			if _, err := one.grow(ctx, t, "step past a blank", step*e.steps.W+i, stepTokens, monitor.DefaultSampling); err != nil {
+				return nil, nil, err
+			}
+			words, _, _ = strings.Cut(strings.TrimSpace(one.text[len(g.text):]), "\n")
+			one.text = g.text + words
+		}
 		if key := text.Normalise(words); words != "" && !seen[key] {
 			seen[key] = true
 			c := &monitor.Candidate{Origin: monitor.FromSample, Key: key, Answer: text.Answer{Text: words}}

@@ -2,15 +2,17 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
 	"gnothi/monitor"
+	"gnothi/monitor/judge"
 )
 
 // Duel compares two answers to the trial's question and says how far the first
 // is better: 1 it is, ½ neither, 0 the second is. It must not depend on the
-// order: whoever makes one asks both ways.
+// order: whoever makes one asks both ways, as [judge.Judge.Duel] does.
 type Duel func(ctx context.Context, t *monitor.Trial, a, b *monitor.Candidate) (float64, error)
 
 // Tournament is the policy `tournament` (self-play-preference-optimization-spo,
@@ -25,8 +27,8 @@ func Tournament(n int, d Duel) Policy {
 // WinShare is the signal tournament/win-share: the mean outcome, in [0,1], of a
 // candidate's duels with every other one of the set, which makes it the reward
 // of self-play preference optimisation. A single candidate has no duel and no
-// score. A preference without a best answer (rock, paper, scissors) gives all
-// one half.
+// score; a duel without a verdict is none, and Reads says how many there were.
+// A preference without a best answer (rock, paper, scissors) gives all one half.
 func WinShare(d Duel) monitor.Signal { return winShare{d} }
 
 type winShare struct{ duel Duel }
@@ -36,27 +38,30 @@ func (winShare) Name() string { return "tournament/win-share" }
 // Score implements monitor.Signal.
 func (s winShare) Score(ctx context.Context, t *monitor.Trial, cs []*monitor.Candidate) ([]monitor.Reading, error) {
 	out := make([]monitor.Reading, len(cs))
-	if len(cs) == 1 {
-		out[0].Err = &monitor.MissingError{Needs: "a rival; there is one candidate"}
-		return out, nil
-	}
-	won := make([]float64, len(cs))
+	won, fought := make([]float64, len(cs)), make([]int, len(cs))
 	for i, a := range cs {
 		for j := i + 1; j < len(cs); j++ {
 			share := 0.5
 			if b := cs[j]; a.Key == "" || a.Key != b.Key {
 				var err error
-				if share, err = s.duel(ctx, t, a, b); err != nil {
+				if share, err = s.duel(ctx, t, a, b); errors.Is(err, judge.ErrUnparsed) {
+					continue
+				} else if err != nil {
 					return nil, fmt.Errorf("%s: duel of %d and %d: %w", s.Name(), i, j, err)
 				}
 			}
 			won[i] += share
 			won[j] += 1 - share
+			fought[i]++
+			fought[j]++
 		}
 	}
 	for i := range out {
-		share := won[i] / float64(len(cs)-1)
-		out[i] = monitor.Reading{Score: share, Raw: won[i], Source: "duels", Reads: len(cs) - 1}
+		if fought[i] == 0 {
+			out[i].Err = &monitor.MissingError{Needs: "a duel with a verdict: two candidates, and a judge that can be read"}
+			continue
+		}
+		out[i] = monitor.Reading{Score: won[i] / float64(fought[i]), Raw: won[i], Source: "duels", Reads: fought[i]}
 	}
 	return out, nil
 }

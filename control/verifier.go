@@ -27,32 +27,32 @@ func (v *Verifier) String() string {
 // Passes reports whether an answer passes. A signal that can not be read is an
 // error: it says neither.
 func (v *Verifier) Passes(ctx context.Context, t *monitor.Trial, c *monitor.Candidate) (bool, error) {
-	score, err := monitor.Get(ctx, t, verified{v, c})
-	return err == nil && score >= v.At, err
+	r, err := monitor.Get(ctx, t, verified{v, c})
+	return err == nil && r.Score >= v.At, err
 }
 
-// verified is the evidence of a verifier's score, in [0,1].
+// verified is the evidence of a verifier's reading of a candidate.
 type verified struct {
 	verifier  *Verifier
 	candidate *monitor.Candidate
 }
 
 // Gather implements monitor.Evidence.
-func (e verified) Gather(ctx context.Context, t *monitor.Trial) (float64, error) {
+func (e verified) Gather(ctx context.Context, t *monitor.Trial) (monitor.Reading, error) {
 	r, err := monitor.ScoreOne(ctx, e.verifier.Signal, t, e.candidate)
 	if err != nil {
-		return 0, fmt.Errorf("verifier %s: %w", e.verifier.Signal.Name(), err)
+		err = fmt.Errorf("verifier %s: %w", e.verifier.Signal.Name(), err)
 	}
-	return r.Score, nil
+	return r, err
 }
 
-// Failing asks for feedback only on what the verifier fails; next may be nil:
-// then the failure has no words.
+// Failing asks for feedback only on what the verifier fails; without next the
+// verifier's own reason is the feedback, if it gives one.
 func Failing(v *Verifier, next Feedback) Feedback {
 	return func(ctx context.Context, t *monitor.Trial, sofar Result) (string, bool, error) {
-		ok, err := v.Passes(ctx, t, sofar.Best)
-		if err != nil || ok || next == nil {
-			return "", ok, err
+		r, err := monitor.Get(ctx, t, verified{v, sofar.Best})
+		if ok := r.Score >= v.At; err != nil || ok || next == nil {
+			return r.Why, err == nil && ok, err
 		}
 		return next(ctx, t, sofar)
 	}
@@ -81,12 +81,12 @@ func Highest(v *Verifier) Keep {
 	return func(ctx context.Context, t *monitor.Trial, sofar Result, revised []*monitor.Candidate) (*monitor.Candidate, error) {
 		best, top := sofar.Best, -1.0
 		for _, c := range append([]*monitor.Candidate{sofar.Best}, revised...) {
-			score, err := monitor.Get(ctx, t, verified{v, c})
+			r, err := monitor.Get(ctx, t, verified{v, c})
 			if err != nil {
 				return nil, err
 			}
-			if score > top {
-				best, top = c, score
+			if r.Score > top {
+				best, top = c, r.Score
 			}
 		}
 		return best, nil
