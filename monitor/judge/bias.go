@@ -185,7 +185,8 @@ func (b *Tally) slope() stats.Figure {
 	}
 	f, err := stats.FisherZ(r, n, 0.95)
 	if err != nil {
-		return stats.Figure{Value: r, Low: math.NaN(), High: math.NaN(), N: n, Method: "Pearson", Why: err.Error()}
+		f = figure(r, n, "Pearson", nil)
+		f.Why = err.Error()
 	}
 	return f
 }
@@ -227,4 +228,12 @@ func Family(id llm.ID) string {
 		return name
 	}
 	return name[:end]
+}
+
+// figure is a value without an interval, or the reason why there is none.
+func figure(v float64, n int, method string, err error) stats.Figure {
+	if err != nil {
+		return stats.Missing(n, err)
+	}
+	return stats.Figure{Value: v, Low: math.NaN(), High: math.NaN(), N: n, Method: method}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"gnothi/llm"
 	"gnothi/stats"
 )
 
@@ -23,16 +24,19 @@ type DBG struct {
 
 // Judged is one response against a fixed opponent.
 type Judged struct {
-	Own   bool      // the judge's own response, else another's
-	Score float64   // the judge's verdict, orders swapped: 1, ½ or 0 (or a rating in [0,1])
-	Panel []float64 // the verdicts of other judges or people on the same pair; no sibling of the judge
+	Own   bool    // the judge's own response, else another's
+	Score float64 // the judge's verdict, orders swapped: 1, ½ or 0 (or a rating in [0,1])
+	// Panel are the verdicts of other judges or people on the same pair, each at
+	// its own place throughout; no sibling of the judge.
+	Panel []float64
 }
 
 // SelfPreference is the DBG score (dbg-score; the formula is the abstract's: the
 // judge's score for its own less the gold judgement). Gold is the panel's
 // majority of {0, ½, 1}, and without one ½; panels that grade more finely give
-// their mean. The interval resamples prompts and, within each, the panel's
-// members, so that the panel's noise is in it (chosen).
+// their mean. The interval resamples prompts and, over all of them alike, the
+// panel's members: how a verdict falls by chance shows between prompts, but that
+// other members might have been asked shows only between members (chosen).
 func SelfPreference(rng *rand.Rand, items []Judged) (DBG, error) {
 	var own, others []Judged
 	for i, it := range items {
@@ -90,26 +94,36 @@ func SelfPreference(rng *rand.Rand, items []Judged) (DBG, error) {
 	return out, err
 }
 
-// excess is mean(s − g) with its interval. The value is of the whole panel; the
-// resamples draw their members.
+// excess is mean(s − g) with its interval. The value is of the whole panel; each
+// resample draws a panel from its members.
 func excess(rng *rand.Rand, items []Judged) (stats.Figure, error) {
-	whole := true // the first call is for the value, of all items as they are
-	return stats.Bootstrap{}.Figure(rng, len(items), func(idx []int) (float64, error) {
-		sum, drawn := 0.0, []float64(nil)
+	members := 0
+	for _, it := range items {
+		members = max(members, len(it.Panel))
+	}
+	drawn := llm.Range(0, members) // the first call is for the value, of all as they are
+	panel := make([]float64, 0, members)
+	f, err := stats.Bootstrap{}.Figure(rng, len(items), func(idx []int) (float64, error) {
+		sum := 0.0
 		for _, i := range idx {
-			panel := items[i].Panel
-			if !whole {
-				drawn = drawn[:0]
-				for range panel {
-					drawn = append(drawn, panel[rng.IntN(len(panel))])
+			panel = panel[:0]
+			for _, k := range drawn {
+				if own := items[i].Panel; k < len(own) {
+					panel = append(panel, own[k])
 				}
-				panel = drawn
+			}
+			if len(panel) == 0 { // none of those drawn judged this one
+				panel = append(panel, items[i].Panel...)
 			}
 			sum += items[i].Score - gold(panel)
 		}
-		whole = false
+		for k := range drawn {
+			drawn[k] = rng.IntN(members)
+		}
 		return sum / float64(len(idx)), nil
 	})
+	f.Method += fmt.Sprintf(", each with a panel drawn from %d", members)
+	return f, err
 }
 
 // gold is a panel's verdict.

@@ -54,7 +54,7 @@ func verdictLine(reply string, reason bool) (value string, at int, labelled bool
 }
 
 var (
-	number = regexp.MustCompile(`^([-−+]?\d+(?:[.,]\d+)?)\s*(%|/\s*\d+(?:\.\d+)?|out of \d+(?:\.\d+)?)?`)
+	number = regexp.MustCompile(`^([-−+]?\d+(?:[.,]\d+)?)(?:\s*(%|/\s*\d+(?:\.\d+)?|out of \d+(?:\.\d+)?))?`)
 	more   = regexp.MustCompile(`(?i)^[\s*_]*(?:(?:or|to|and|through)\b|[-–—/~])[\s*_]*\d|^[.,]?\d`)
 )
 
