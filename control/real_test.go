@@ -36,7 +36,7 @@ func realModel(t *testing.T) llm.Model {
 	if _, err := os.Stat(path); err != nil {
 		t.Skip("the default model is not here: gnothi model pull smollm2-135m")
 	}
-	m, err := local.Open(local.File{Path: path, Name: "smollm2-135m"}, local.Options{})
+	m, err := local.Open(local.File{Path: path, Name: "smollm2-135m"}, local.Options{Constant: []string{prompt.ShotsPrefix()}})
 	if err != nil {
 		t.Fatal(err)
 	}

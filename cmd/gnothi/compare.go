@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -16,13 +17,14 @@ import (
 	"gnothi"
 	"gnothi/control"
 	"gnothi/eval/questions"
+	"gnothi/internal/plot"
 	"gnothi/monitor"
 	"gnothi/stats"
 	"gnothi/text"
 )
 
 func compareCmd() *cobra.Command {
-	var in, keep, half string
+	var in, keep, half, figure string
 	var policies []string
 	var own, equal bool
 	var workers, limit int
@@ -61,13 +63,14 @@ until it has spent the tokens that the first one did there.`,
 			if err != nil {
 				return err
 			}
-			return compare(cmd, policies, qs, workers, margin, keep, equal)
+			return compare(cmd, policies, qs, comparing{workers: workers, margin: margin, keep: keep, figure: figure, equal: equal})
 		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&policies, "policy", nil, "a policy; give two")
 	modelFlags(f)
 	f.StringVar(&in, "in", "", "questions with answers, JSON Lines")
+	f.StringVar(&figure, "figure", "", "file for the confidence and critique of both as SVG")
 	f.StringVar(&keep, "keep", "", "file for every graded answer with its samples, JSON Lines")
 	f.BoolVar(&own, "builtin", false, "gnothi's own questions")
 	f.StringVar(&half, "half", "apart", "which of them: apart (no calibrator was fitted on them), fit or all")
@@ -139,7 +142,15 @@ func (s spending) Run(ctx context.Context, t *monitor.Trial) (control.Result, er
 
 func (s spending) String() string { return s.Policy.String() + " at equal tokens" }
 
-func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers int, margin float64, keep string, equal bool) error {
+// comparing is how compare compares.
+type comparing struct {
+	workers      int
+	margin       float64
+	keep, figure string
+	equal        bool
+}
+
+func compare(cmd *cobra.Command, policies []string, qs []questionLine, o comparing) error {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -159,8 +170,8 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers i
 	}
 	defer closeModel()
 	record := func(graded) error { return nil }
-	if keep != "" {
-		f, err := os.Create(keep)
+	if o.keep != "" {
+		f, err := os.Create(o.keep)
 		if err != nil {
 			return err
 		}
@@ -168,14 +179,14 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers i
 		enc := json.NewEncoder(f)
 		record = func(g graded) error { return enc.Encode(recorded{g.ID, g.Policy, g.Grade, explained(g.Belief)}) }
 	}
-	out := comparison{N: len(qs), EqualTokens: equal}
+	out := comparison{N: len(qs), EqualTokens: o.equal}
 	spent := map[string]int64{}
 	for i, a := range []*arm{&out.A, &out.B} {
 		policy, err := c.policy(policies[i], n)
 		if err != nil {
 			return usage(err)
 		}
-		if equal && i == 1 {
+		if o.equal && i == 1 {
 			if _, ok := control.UpTo(policy, 1); !ok {
 				return usagef("policy %s: it cannot go on until its tokens are spent; --equal-tokens wants a vote or a loop second", policies[i])
 			}
@@ -187,7 +198,7 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers i
 		}
 		a.Policy, a.Grades, a.Roles = policies[i], map[string]int{}, map[string]roleSpend{}
 		next := 0
-		err = gradeAll(ctx, cmd, mind, qs, workers, policies[i], func(g graded) error {
+		err = gradeAll(ctx, cmd, mind, qs, o.workers, policies[i], func(g graded) error {
 			a.add(g, qs[next])
 			next++
 			if i == 0 {
@@ -209,8 +220,13 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, workers i
 			return err
 		}
 	}
-	if err := out.test(margin); err != nil {
+	if err := out.test(o.margin); err != nil {
 		return err
+	}
+	if o.figure != "" {
+		if err := out.draw(o.figure); err != nil {
+			return err
+		}
 	}
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return encode(cmd, out)
@@ -350,6 +366,34 @@ func (c *comparison) print(cmd *cobra.Command) error {
 	}
 	fmt.Fprintf(t, "B's tokens / A's\t%.2f%s\n", c.TokenRatio, how)
 	return t.Flush()
+}
+
+// draw shows how each policy treats its first answers, and B A's, between the
+// line on which nothing is won or lost and perfection.
+func (c *comparison) draw(file string) error {
+	chart := plot.Chart{
+		Title: "Second answers", Note: fmt.Sprintf("%d questions; below the line more is spoilt than mended", c.N),
+		X: "right stays right (confidence)", Y: "wrong becomes right (critique)", XMax: 1, YMax: 1, Percent: true, LegendAtLeft: true,
+	}
+	for _, s := range []struct {
+		name string
+		c    *stats.Correction
+	}{{"A " + c.A.Policy, c.A.Loop}, {"B " + c.B.Policy, c.B.Loop}, {"B after A", &c.AThenB}} {
+		if s.c == nil || math.IsNaN(s.c.Confidence.Value) || math.IsNaN(s.c.Critique.Value) {
+			continue
+		}
+		even := func(confidence float64) float64 { return s.c.Before.Value * (1 - confidence) / (1 - s.c.Before.Value) }
+		if from := max(0, 1-(1-s.c.Before.Value)/s.c.Before.Value); len(chart.Series) == 0 {
+			chart.Series = append(chart.Series, plot.Series{Name: "no change", Faint: true, Points: []plot.Point{plot.At(from, even(from)), plot.At(1, 0)}})
+		}
+		chart.Series = append(chart.Series, plot.Series{Name: s.name, Dots: true, Points: []plot.Point{{X: s.c.Confidence.Value, Y: s.c.Critique.Value, Low: s.c.Critique.Low, High: s.c.Critique.High, Size: 2}}})
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = chart.WriteTo(f)
+	return errors.Join(err, f.Close())
 }
 
 // union has the keys of both.
