@@ -140,8 +140,8 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 	if o.calibration != "" && o.risk == 0 {
 		return usagef("--calibration is for a threshold: give --risk, such as .1")
 	}
-	if o.resamples < 20 {
-		return usagef("--resamples %d: want at least 20", o.resamples)
+	if o.resamples < 100 {
+		return usagef("--resamples %d: want at least 100", o.resamples)
 	}
 	main, err := readScored(o.in, o.skipBad)
 	if err != nil {
@@ -157,7 +157,7 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	first := s.columns[0]
-	if r.Summary, err = stats.Summarise(o.rng(0), first.score, s.y, stats.Options{Resamples: max(20, o.resamples/2), Group: s.kind, Cluster: s.cluster}); err != nil {
+	if r.Summary, err = stats.Summarise(o.rng(0), first.score, s.y, stats.Options{Resamples: o.fewer(2, len(s.y)), Group: s.kind, Cluster: s.cluster}); err != nil {
 		return usage(err)
 	}
 	if first.name != "score" || len(s.columns) > 1 {
@@ -183,6 +183,15 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 }
 
 func (o statsOptions) rng(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(o.seed, stream)) }
+
+// fewer is how many resamples figures get that must be computed anew on each: a share of what was asked for, and a quarter
+// of that for many items, whose intervals are narrow.
+func (o statsOptions) fewer(share, n int) int {
+	if n > 5000 {
+		share *= 4
+	}
+	return max(100, o.resamples/share)
+}
 
 // align puts the columns of all files side by side, item by item.
 func (o statsOptions) align(cmd *cobra.Command, main *scoredFile) (sample, error) {
@@ -282,6 +291,7 @@ func (o statsOptions) order(s *sample, r *statsReport) error {
 		return nil
 	}
 	boot := stats.Bootstrap{Resamples: o.resamples, Cluster: s.cluster}
+	few := stats.Bootstrap{Resamples: o.fewer(4, len(s.y)), Cluster: s.cluster}
 	figure := func(f stats.Figure, err error) stats.Figure {
 		if err != nil {
 			return stats.Missing(len(s.y), err)
@@ -297,11 +307,10 @@ func (o statsOptions) order(s *sample, r *statsReport) error {
 		}
 		f.AUROCWithin = stats.Missing(len(s.y), fmt.Errorf("the lines name no kinds"))
 		if s.kind != nil {
-			f.AUROCWithin = figure(stats.Bootstrap{Resamples: o.resamples / 4, Cluster: s.cluster}.Figure(o.rng(uint64(10+i)), len(s.y), func(idx []int) (float64, error) {
+			f.AUROCWithin = figure(few.Figure(o.rng(uint64(10+i)), len(s.y), func(idx []int) (float64, error) {
 				return stats.AUROCWithin(at(c.score, idx), at(s.y, idx), at(s.kind, idx))
 			}))
 		}
-		few := stats.Bootstrap{Resamples: max(20, o.resamples/4), Cluster: s.cluster}
 		f.PRR = figure(few.Of(o.rng(uint64(10+i)), func(score, y []float64) (float64, error) { return stats.PRR(score, y, 1) }, c.score, s.y))
 		f.AURC = figure(few.Of(o.rng(uint64(10+i)), stats.AURC, c.score, s.y))
 		r.Signals = append(r.Signals, f)
