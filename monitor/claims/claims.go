@@ -2,7 +2,6 @@ package claims
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"gnothi/monitor"
@@ -120,15 +119,40 @@ func (e Supports) Gather(ctx context.Context, t *monitor.Trial) (Report, error) 
 		return Report{}, &monitor.MissingError{Needs: "a claim: nothing in the text can be true or false"}
 	}
 	r := Report{Claims: split.Claims, Left: split.Left}
-	r.Supports, err = e.Source.Support(ctx, t, e.Candidate, split.Claims)
-	if ctx.Err() != nil {
-		return Report{}, ctx.Err()
+	f, err := monitor.Get(ctx, t, findings{e.Candidate, e.Source, len(split.Claims)})
+	if err != nil {
+		return Report{}, err
 	}
+	r.Supports, err = f.supports, f.err
 	if n := r.Counts(); err != nil && n[Checked]+n[Unparsed] == 0 {
 		return Report{}, err
 	}
 	r.Err = err
 	return r, nil
+}
+
+// findings is what a source says of the first n claims of a candidate. A source
+// made of others asks for theirs through it, so that nothing is paid twice.
+type findings struct {
+	candidate *monitor.Candidate
+	source    Source
+	n         int
+}
+
+type found struct {
+	supports []Support
+	err      error
+}
+
+// Gather implements monitor.Evidence. Only a cancellation is its own error.
+func (e findings) Gather(ctx context.Context, t *monitor.Trial) (found, error) {
+	split, err := monitor.Get(ctx, t, Claims{e.candidate, e.n})
+	if err != nil {
+		return found{}, err
+	}
+	var f found
+	f.supports, f.err = e.source.Support(ctx, t, e.candidate, split.Claims)
+	return f, ctx.Err()
 }
 
 // Signal makes a signal of a source: raw and score are the mean support of the
@@ -207,9 +231,4 @@ func done(out []Support, source string) {
 			s.Status = Failed
 		}
 	}
-}
-
-// ended reports an error after which asking on is no use.
-func ended(ctx context.Context, err error) bool {
-	return err != nil && (ctx.Err() != nil || errors.Is(err, context.Canceled))
 }

@@ -14,8 +14,8 @@ import (
 
 // Context is claims/support-context: does the context that came with the
 // question support the claim? One call for all claims, numbered; score is P(Yes)
-// at the verdict where log-probabilities tell, else 1, 0 or one half; raw is
-// 1 − score. A long context is cut into parts, and each claim is held against
+// at the verdict where log-probabilities tell (else, of a claim asked alone, five
+// replies are counted), otherwise 1, 0 or one half; raw is 1 − score. A long context is cut into parts, and each claim is held against
 // the two that share most with it.
 type Context struct {
 	Alone bool // one call for each claim
@@ -55,9 +55,10 @@ func (s Context) Support(ctx context.Context, t *monitor.Trial, c *monitor.Candi
 }
 
 // Knowledge is claims/support-knowledge: asked afresh, does the model hold the
-// claim true? Score is P(Yes) where log-probabilities tell, each claim asked
-// alone; else all claims in one call, numbered, 1, 0 or one half. Raw is
-// 1 − score. It is p-true-p-ik's question asked of a claim.
+// claim true? Where there are log-probabilities each claim is asked alone, and the
+// score is P(Yes), or the share of yes among five replies where less than half of
+// the probability takes a side. Else all claims go in one call, numbered, and the
+// score is 1, 0 or one half. Raw is 1 − score. It is p-true-p-ik's question asked of a claim.
 type Knowledge struct{}
 
 // Name implements [Source].

@@ -37,15 +37,16 @@ func (s Fused) Support(ctx context.Context, t *monitor.Trial, c *monitor.Candida
 		if source == nil {
 			continue
 		}
-		got, err := source.Support(ctx, t, c, claims)
+		f, err := monitor.Get(ctx, t, findings{c, source, len(claims)})
 		if err != nil {
-			if errs = append(errs, err); !errors.Is(err, monitor.ErrMissing) && ctx.Err() != nil {
-				return out, err
-			}
+			return out, err
+		}
+		if f.err != nil {
+			errs = append(errs, f.err)
 		}
 		var have []int
 		var scores []float64
-		for i, g := range got {
+		for i, g := range f.supports {
 			if g.Status == Checked {
 				have, scores = append(have, i), append(scores, g.Score)
 				if !slices.Contains(names, g.Source) {
@@ -66,7 +67,10 @@ func (s Fused) Support(ctx context.Context, t *monitor.Trial, c *monitor.Candida
 		}
 	}
 	done(out, strings.Join(names, "+"))
-	return out, errors.Join(errs...)
+	if errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, monitor.ErrMissing) && len(names) > 0 }); len(errs) > 0 {
+		return out, errs[0]
+	}
+	return out, nil
 }
 
 // RankShares gives the rank of each score, the lowest first, scaled to the

@@ -24,6 +24,7 @@ const (
 	excerptBytes = 300 // of the text before a claim, where it is asked alone
 	maxFailures  = 3   // after so many failed calls no more are made
 	width        = 8   // calls at a time where no ceiling is set
+	votes        = 5   // replies that are counted where log-probabilities take no side
 )
 
 // The prompts. A template with a passage is filled with it; the question, where
@@ -157,9 +158,36 @@ func (a asker) single(ctx context.Context, t *monitor.Trial, whole string, c tex
 		if p, ok := firstSoftly(reply.Tokens); ok {
 			return verdict{p, true}, nil
 		}
+		if ask.TopLogProbs > 0 {
+			return again(ctx, t, ask, reply.Text)
+		}
 	}
 	yes, ok := text.ReadBool(text.Sanitise(reply.Text))
 	return verdict{side(yes, ok), ok}, nil
+}
+
+// again is what to do where log-probabilities take no side: ask some more times
+// with temperature and count, (yes + ½) / (k + 1).
+func again(ctx context.Context, t *monitor.Trial, ask monitor.Aside, greedy string) (verdict, error) {
+	ask.Temperature, ask.TopLogProbs = 1, 0
+	replies, err := t.Asides(ctx, ask, votes)
+	n, yes := 0, 0
+	for _, r := range replies {
+		if v, ok := text.ReadBool(text.Sanitise(r.Text)); ok {
+			n++
+			if v {
+				yes++
+			}
+		}
+	}
+	switch v, ok := text.ReadBool(text.Sanitise(greedy)); {
+	case n > 0:
+		return verdict{(float64(yes) + 0.5) / float64(n+1), true}, nil
+	case err != nil && !errors.Is(err, llm.ErrBudget):
+		return verdict{}, err
+	default: // the greedy reply was paid for
+		return verdict{side(v, ok), ok}, nil
+	}
 }
 
 func side(yes, ok bool) float64 {
@@ -454,7 +482,7 @@ func (y *tally) finish(source string) ([]Support, error) {
 	return y.out, nil
 }
 
-// together runs n jobs, several at a time where no ceiling is set. Under a
+// inTurn runs n jobs, several at a time where no ceiling is set. Under a
 // ceiling they run in order, so that it always buys the same ones.
 func inTurn(ctx context.Context, t *monitor.Trial, n int, over func() bool, job func(context.Context, int)) {
 	var g errgroup.Group
