@@ -32,7 +32,7 @@ OpenAI-compatible or Anthropic API.`,
 	f.Bool("quiet", false, "no progress and no colour")
 	f.Bool("no-color", false, "no colour (as with NO_COLOR)")
 	f.String("config", "", "configuration file (default: gnothi.yaml here, then in the user's configuration folder)")
-	cmd.AddCommand(askCmd(), calibrateCmd(), compareCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
+	cmd.AddCommand(askCmd(), checkCmd(), calibrateCmd(), compareCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
 	cmd.AddCommand(statsCmd())
 	cmd.AddCommand(evalCmd())
 	markArgs(cmd)
