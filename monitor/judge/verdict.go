@@ -54,8 +54,9 @@ func verdictLine(reply string, reason bool) (value string, at int, labelled bool
 }
 
 var (
-	number = regexp.MustCompile(`^([-−+]?\d+(?:[.,]\d+)?)(?:\s*(%|/\s*\d+(?:\.\d+)?|out of \d+(?:\.\d+)?))?`)
-	more   = regexp.MustCompile(`(?i)^[\s*_]*(?:(?:or|to|and|through)\b|[-–—/~])[\s*_]*\d|^[.,]?\d`)
+	number  = regexp.MustCompile(`^([-−+]?\d+(?:[.,]\d+)?)(?:\s*(%|/\s*\d+(?:\.\d+)?|out of \d+(?:\.\d+)?))?`)
+	leading = regexp.MustCompile(`^[A-Za-z]*`)
+	more    = regexp.MustCompile(`(?i)^[\s*_]*(?:(?:or|to|and|through)\b|[-–—/~])[\s*_]*\d|^[.,]?\d`)
 )
 
 var numberWords = []string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
@@ -86,7 +87,7 @@ func readNumber(value string, low, high int) (float64, bool) {
 			}
 		}
 	} else {
-		word := value[:len(value)-len(strings.TrimLeft(strings.ToLower(value), "abcdefghijklmnopqrstuvwxyz"))]
+		word := leading.FindString(value)
 		found := false
 		for i, w := range numberWords {
 			if strings.EqualFold(word, w) {
@@ -106,7 +107,7 @@ func readNumber(value string, low, high int) (float64, bool) {
 // readWord reads one of several words: the value begins with it, and what
 // follows takes no other side.
 func readWord(value string, words []string) (int, bool) {
-	value = strings.ToLower(strings.TrimLeft(value, dressing))
+	value = strings.ToLower(strings.ToValidUTF8(strings.TrimLeft(value, dressing), "?"))
 	for _, lead := range []string{"candidate ", "answer ", "option "} {
 		value = strings.TrimPrefix(value, lead)
 	}

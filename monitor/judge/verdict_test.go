@@ -162,7 +162,7 @@ func TestTagLines(t *testing.T) {
 
 // No reply crashes a reader, and what is read is on its scale.
 func FuzzVerdict(f *testing.F) {
-	for _, s := range []string{"Verdict: A", "Verdict: 0.8", "**Rating**: 4/5", "verdict is B > A > C", "1: yes \"x\"", "\x1b[31mVerdict: A", "Verdict: −3\xff", "Candidate candidate A", "Verdict: A > B > C\n1) 3 \"y\""} {
+	for _, s := range []string{"Verdict: A", "Verdict: 0.8", "**Rating**: 4/5", "verdict is B > A > C", "1: yes \"x\"", "\x1b[31mVerdict: A", "\xe2", "Verdict: −3\xff", "Candidate candidate A", "Verdict: A > B > C\n1) 3 \"y\""} {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, reply, s string) {
