@@ -183,13 +183,14 @@ func (m *Mind) inquire(q Question, form string, req llm.Request) *inquiry {
 		req.MaxTokens = m.maxTokens
 	}
 	i := &inquiry{start: time.Now()}
+	key := calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}
 	i.trial = monitor.NewTrial(monitor.TrialOptions{
 		Model: m.model, Question: q, Request: req, Ledger: llm.NewLedger(m.limits), Seed: llm.Derive(m.seed, q.Text, 0), Progress: m.progress,
-		Threshold: m.rule.Threshold, Calibrated: m.calibrated(form, q),
+		Threshold: m.rule.Threshold, Calibrated: m.calibrated(key),
 	})
 	i.belief = Belief{Schema: BeliefSchema, Question: q.Text, Policy: m.policyName, Form: form, Model: m.model.ID().String(), Seed: m.seed}
 	i.belief.Calibration.Status = calibrate.Uncalibrated
-	i.belief.Study = &Study{Question: q, Key: calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}}
+	i.belief.Study = &Study{Question: q, Key: key}
 	return i
 }
 
@@ -216,15 +217,15 @@ func (m *Mind) conclude(ctx context.Context, i *inquiry, res control.Result, bef
 	return b, nil
 }
 
-// calibrated gives what the calibrator of first answers says of one, nil where
-// there is none: what a policy has to go by before it has drawn anything.
-func (m *Mind) calibrated(form string, q Question) func(context.Context, *monitor.Trial, *monitor.Candidate) (float64, bool) {
-	c, ok := m.calibrators.Find(calibrate.Key{Model: m.model.ID().Key(), Policy: calibrate.FirstAnswer, Form: form, Kind: q.Kind.String()})
-	if !ok {
+// calibrated gives what the calibrator says of a candidate so far, nil where
+// there is none or no threshold to compare it with.
+func (m *Mind) calibrated(k calibrate.Key) func(context.Context, *monitor.Trial, *monitor.Candidate) (float64, bool) {
+	c, ok := m.calibrators.Find(k)
+	if !ok || m.rule.Threshold == 0 {
 		return nil
 	}
 	return func(ctx context.Context, t *monitor.Trial, best *monitor.Candidate) (float64, bool) {
-		signals := likelihoods()
+		signals := m.reads(t, true)
 		if c.Probe != nil {
 			signals = append(signals, c.Probe.Signal())
 		}
@@ -266,7 +267,7 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before 
 			b.Alternatives = append(b.Alternatives, Alternative{Answer: other, Option: key, Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
 		}
 	}
-	readings, missing, err := read(ctx, t, best, append(before, m.reads(t, res)...))
+	readings, missing, err := read(ctx, t, best, append(before, m.reads(t, res.Bought != nil)...))
 	if err != nil {
 		return err
 	}
@@ -275,11 +276,6 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before 
 		b.Signals = append(b.Signals, Signal{Name: r.Name, Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads, Why: r.Why})
 		for _, part := range r.Parts {
 			b.Claims = append(b.Claims, Claim{Text: part.Text, Supported: part.Score, Span: part.Span})
-		}
-	}
-	if res.Bought != nil {
-		if b.Study.First, _, err = read(ctx, t, res.Pool[0], append(before, likelihoods()...)); err != nil {
-			return err
 		}
 	}
 	est, cal := m.calibrators.Estimate(b.Study.Key, b.Study.Readings)
@@ -317,16 +313,11 @@ func read(ctx context.Context, t *monitor.Trial, best *monitor.Candidate, signal
 	return readings, missing, nil
 }
 
-// likelihoods are the signals that a reply's token data give.
-func likelihoods() []monitor.Signal {
-	return []monitor.Signal{likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty()}
-}
-
 // reads lists the signals to read: those that cost nothing beyond what the
 // policy has drawn, and those that were asked for, each name once.
-func (m *Mind) reads(t *monitor.Trial, res control.Result) []monitor.Signal {
-	signals := likelihoods()
-	if res.Bought != nil {
+func (m *Mind) reads(t *monitor.Trial, bought bool) []monitor.Signal {
+	signals := []monitor.Signal{likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty()}
+	if bought {
 		signals = append(signals, consistency.Share()) // means the same however many were drawn
 	}
 	if drawn, _ := t.Drawn(); len(drawn) > 1 {

@@ -88,6 +88,7 @@ const golden = `{
  "answer": "Paris",
  "decision": "answer",
  "outcome": "parsed",
+ "stopped": "fixed n=5",
  "probability": null,
  "interval": null,
  "calibration": {

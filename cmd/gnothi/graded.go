@@ -26,10 +26,6 @@ type graded struct {
 	Half    string        `json:"half,omitempty"`
 	Key     calibrate.Key `json:"calibrator_key"`
 	State   []float32     `json:"state,omitempty"` // the hidden state after the question
-	// First is what was read of the first answer, where the policy went on from one,
-	// and FirstLabel whether that was right.
-	First      []gnothi.Signal `json:"first,omitempty"`
-	FirstLabel bool            `json:"first_label,omitempty"`
 }
 
 // builtin gives gnothi's own questions, or those of one half.
@@ -90,10 +86,6 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 		g := graded{Belief: b, Grade: outcome.String(), Label: outcome == text.Right, Kind: q.Kind, Cluster: q.Cluster, Half: q.Half}
 		if b.Study != nil {
 			g.Key, g.State = b.Study.Key, b.Study.State
-			for _, r := range b.Study.First {
-				g.First = append(g.First, gnothi.Signal{Name: r.Name, Score: r.Score, Raw: r.Raw, Source: r.Source, Reads: r.Reads})
-			}
-			g.FirstLabel = g.First != nil && q.gradeAnswer(b.Study.Question, b.Study.Result.Pool[0]) == text.Right
 		}
 		if err != nil {
 			g.Grade = "failed"
@@ -109,11 +101,6 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 // example is what a calibrator is fitted on.
 func (g graded) example() calibrate.Example {
 	return calibrate.Example{Right: g.Label, Cluster: g.Cluster, State: g.State, Readings: readings(g.Signals)}
-}
-
-// firstExample is what a calibrator of first answers is fitted on.
-func (g graded) firstExample() calibrate.Example {
-	return calibrate.Example{Right: g.FirstLabel, Cluster: g.Cluster, State: g.State, Readings: readings(g.First)}
 }
 
 func readings(signals []gnothi.Signal) []calibrate.Named {
