@@ -119,6 +119,7 @@ func Signals() []monitor.Signal {
 		likelihood.MeanLogProb(), likelihood.MinLogProb(), likelihood.SequenceLogProb(), likelihood.TokenEntropy(), likelihood.SelfCertainty(), likelihood.AnswerSpanGap(),
 		consistency.Agreement(0), consistency.Entropy(0),
 		verbal.PTrue(), verbal.Stated(),
+		(&judge.Judge{}).Signal(), control.WinShare((&judge.Judge{}).Duel),
 		claims.Signal(claims.Samples{}), claims.Signal(claims.Samples{CoT: true}), claims.Signal(claims.Context{}), claims.Signal(claims.Knowledge{}),
 		claims.Signal(claims.NGram{}), claims.Signal(claims.Particulars{}), claims.Signal(claims.SelfCheck()), claims.FactScore(),
 	}
@@ -137,8 +138,10 @@ func Signal(name string) (monitor.Signal, error) {
 }
 
 // Policy makes a policy of NAME[?key=value&…]. What the specification leaves
-// open comes from the defaults: n and t.
-func Policy(spec string, defaults map[string]string) (control.Policy, error) {
+// open comes from the defaults: n and t. It may name the user's own signals
+// besides the listed ones; where it needs a verifier and names none, the first
+// of them that is called verifier/… is it.
+func Policy(spec string, defaults map[string]string, own ...monitor.Signal) (control.Policy, error) {
 	name, query, _ := strings.Cut(spec, "?")
 	var names []string
 	for _, e := range Policies() {
@@ -150,6 +153,7 @@ func Policy(spec string, defaults map[string]string) (control.Policy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: %w", spec, err)
 		}
+		p.own = own
 		policy := e.New(p)
 		if p.err != nil {
 			return nil, fmt.Errorf("policy %s: %w", spec, p.err)
@@ -163,6 +167,7 @@ func Policy(spec string, defaults map[string]string) (control.Policy, error) {
 // the error; reading goes on with defaults.
 type Params struct {
 	values map[string]string
+	own    []monitor.Signal // the user's
 	err    error
 }
 
@@ -255,7 +260,7 @@ func auto(p *Params) control.Policy {
 	a.Price, a.Max = p.Float("price", a.Price, 0, 1), p.n(a.Max)
 	a.Sampling.Temperature = p.Float("t", a.Sampling.Temperature, 0.01, 2)
 	if name := p.values["check"]; name != "" {
-		signal, err := Signal(name)
+		signal, err := p.signal(name)
 		if err != nil {
 			p.fail("check=%s: %w", name, err)
 		}
@@ -276,22 +281,38 @@ func (p *Params) sampling() monitor.Sampling {
 
 func (p *Params) samples() control.Sampler { return control.Independent{Sampling: p.sampling()} }
 
+// signal finds a signal among the user's own and the listed ones.
+func (p *Params) signal(name string) (monitor.Signal, error) {
+	for _, s := range p.own {
+		if s.Name() == name {
+			return s, nil
+		}
+	}
+	return Signal(name)
+}
+
 // verifier reads the parameters verifier, the name of a signal, and at, the
 // score from which an answer passes.
 func (p *Params) verifier(needed bool) *control.Verifier {
-	name := p.values["verifier"]
-	if name == "" {
-		if needed {
-			p.fail("needs a verifier: verifier=SIGNAL&at=SCORE, for example verifier=verbal/p-true")
+	v := &control.Verifier{At: p.Float("at", 0.5, 0, 1)}
+	if name := p.values["verifier"]; name != "" {
+		var err error
+		if v.Signal, err = p.signal(name); err != nil {
+			p.fail("verifier: %w", err)
+			return nil
 		}
-		return nil
+		return v
 	}
-	s, err := Signal(name)
-	if err != nil {
-		p.fail("verifier: %v", err)
-		return nil
+	for _, s := range p.own {
+		if strings.HasPrefix(s.Name(), "verifier/") {
+			v.Signal = s
+			return v
+		}
 	}
-	return &control.Verifier{Signal: s, At: p.Float("at", 0.5, 0, 1)}
+	if needed {
+		p.fail("needs a verifier: a program (--verifier CMD), or verifier=SIGNAL&at=SCORE, for example verifier=verbal/p-true")
+	}
+	return nil
 }
 
 // Words reads a few words that go into a prompt as ours: letters and blanks.
@@ -310,7 +331,7 @@ func (p *Params) Words(key, def string) string {
 
 // Composite makes a policy of a mapping of the configuration: a cascade of
 // first, signal, threshold and next, where first and next are specifications.
-func Composite(def map[string]any, defaults map[string]string) (control.Policy, error) {
+func Composite(def map[string]any, defaults map[string]string, own ...monitor.Signal) (control.Policy, error) {
 	cascade, ok := def["cascade"].(map[string]any)
 	if !ok || len(def) != 1 {
 		return nil, errors.New("want the one field cascade: {first, signal, threshold, next}")
@@ -328,11 +349,11 @@ func Composite(def map[string]any, defaults map[string]string) (control.Policy, 
 		case !isText:
 			err = fmt.Errorf("%s: want text", key)
 		case key == "first":
-			c.First, err = Policy(text, defaults)
+			c.First, err = Policy(text, defaults, own...)
 		case key == "next":
-			c.Next, err = Policy(text, defaults)
+			c.Next, err = Policy(text, defaults, own...)
 		case key == "signal":
-			c.Signal, err = Signal(text)
+			c.Signal, err = (&Params{own: own}).signal(text)
 		default:
 			err = fmt.Errorf("unknown field %q: want first, signal, threshold or next", key)
 		}
