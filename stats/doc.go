@@ -18,7 +18,7 @@
 //   - ranking.go, selective.go (AUROC, risk and coverage), concordance.go (rank correlations)
 //   - interval.go, delong.go, paired.go, tests.go (uncertainty of figures and of differences; adjusting many p-values)
 //   - fit.go, logistic.go, crossfit.go (score to probability)
-//   - conformal.go (what can be promised)
+//   - guarantee.go, conformal.go (what can be promised: thresholds, answer sets; drift)
 //   - correction.go (a second answer: confidence and critique)
 //   - agreement.go (raters), detection.go (d′ and meta-d′), pairwise.go (Bradley–Terry, Elo), divergence.go
 //   - stopping.go (when to stop sampling), describe.go (small change), summary.go (all of it at once)
