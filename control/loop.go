@@ -146,5 +146,8 @@ func (l Loop) round(ctx context.Context, t *monitor.Trial, round int, res *Resul
 		res.Best = best
 	}
 	res.Trace = append(res.Trace, step)
-	return false, nil
+	all := Result{Pool: res.Pool}
+	err = Vote{}.count(ctx, t, &all)
+	res.Classes = all.Classes
+	return false, err
 }

@@ -82,14 +82,18 @@ func (c *config) policy(spec string, n numbers) (control.Policy, error) {
 	if n.temperature != "" {
 		defaults["t"] = n.temperature
 	}
+	own, err := c.signals()
+	if err != nil {
+		return nil, err
+	}
 	named := c.Get("policies." + spec)
 	switch def := named.(type) {
 	case nil:
-		return catalog.Policy(spec, defaults)
+		return catalog.Policy(spec, defaults, own...)
 	case string:
-		return catalog.Policy(def, defaults)
+		return catalog.Policy(def, defaults, own...)
 	case map[string]any:
-		p, err := catalog.Composite(def, defaults)
+		p, err := catalog.Composite(def, defaults, own...)
 		if err != nil {
 			return nil, fmt.Errorf("policies.%s: %w", spec, err)
 		}
