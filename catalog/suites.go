@@ -10,6 +10,9 @@ import (
 func Suites() []eval.Suite {
 	return []eval.Suite{
 		studies.LineOfDuty(),
+		studies.ThinkingOutLoud(),
+		studies.ConfidenceGap(),
+		studies.ICFExam(),
 	}
 }
 

@@ -64,3 +64,6 @@ func label(reply string, labels ...string) (string, error) {
 	}
 	return "", unparsed(strings.Join(labels, " or "), reply)
 }
+
+// replace puts words of ours into a slot of a filled prompt.
+func replace(filled, slot, words string) string { return strings.Replace(filled, slot, words, 1) }

@@ -1,0 +1,182 @@
+package studies
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+
+	"gnothi/eval"
+	"gnothi/eval/questions"
+	"gnothi/monitor"
+	"gnothi/monitor/prompt"
+	"gnothi/stats"
+	"gnothi/text"
+)
+
+// ICFResult is a distribution over the options of a question.
+type ICFResult struct {
+	P        []float64 `json:"p"`     // by option, summing to 1; null: could not be read
+	Right    int       `json:"right"` // index of the right option
+	Disputed bool      `json:"disputed,omitempty"`
+	// Refused: the reply declines.
+	Refused bool `json:"refused,omitempty"`
+}
+
+// Outcome implements [eval.Graded].
+func (r ICFResult) Outcome() text.Outcome {
+	switch {
+	case r.Refused:
+		return text.Refused
+	case r.P == nil:
+		return text.Unparsed
+	case r.choice() == r.Right:
+		return text.Right
+	}
+	return text.Wrong
+}
+
+// choice is the option with most probability, of equals the first.
+func (r ICFResult) choice() int { return slices.Index(r.P, slices.Max(r.P)) }
+
+var distribution = prompt.Template{Name: "distribution-over-options", Version: 1, Text: "{question}\n{options}For each option say how likely it is to be the right one, in per cent; together they make 100. Reply with one line for each option and nothing else, for example:\n{example}"}
+
+// ICFExam is the study icf-exam-metacognition (of an examination of coaches in
+// which every option is given a probability): sensitivity, accuracy and bias of
+// the probabilities. The examination is not public, so any multiple-choice
+// questions serve; without the user's own, statements to be called true or false.
+// Followed: percentages over all options, normalised. Meta-d′ needs a decision
+// between two alternatives, so it is of the questions with two options alone, with
+// confidence in four steps; the type-2 AUROC is of all.
+func ICFExam() eval.Suite {
+	return eval.Study[QA, ICFResult]{
+		Name:  "icf-exam-metacognition",
+		About: "spreads 100 % over the options of each question: sensitivity, accuracy and bias",
+		Needs: "text",
+		Items: func(s eval.Source) ([]QA, error) {
+			qs, err := qaItems(s, 200, func(q QA) bool { return q.Kind == questions.YesNo && !q.Unanswerable })
+			for i, q := range qs {
+				if q.Options == nil {
+					qs[i].Options = map[string]string{"no": "No", "yes": "Yes"}
+				}
+			}
+			return qs, err
+		},
+		Ask:     askICF,
+		Measure: measureICF,
+	}
+}
+
+func askICF(ctx context.Context, s *eval.Session, q QA) (ICFResult, error) {
+	question := q.question()
+	r := ICFResult{Right: -1, Disputed: q.Disputed}
+	for i, o := range question.Options {
+		a := text.Answer{Kind: text.Letter, Text: o.Letter, Status: text.Parsed}
+		if question.Task().Grade(a, q.Answers) == text.Right {
+			r.Right = i
+		}
+	}
+	if r.Right < 0 {
+		return r, errors.New("no option is among the accepted answers")
+	}
+	options, example := "", ""
+	for _, o := range question.Options {
+		options += o.Letter + ") " + prompt.Quote(o.Text) + "\n"
+		example += o.Letter + ": 0\n"
+	}
+	ask := replace(replace(distribution.Fill("question", q.Question), "{options}", options), "{example}", example)
+	reply, err := say(ctx, s.Trial, monitor.Aside{Role: "answer", Text: ask, MaxTokens: 16 * len(question.Options)})
+	if errors.Is(err, eval.ErrRefused) {
+		r.Refused = true
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	r.P = spread(reply, question.Options)
+	return r, nil
+}
+
+// spread reads a percentage for every option and normalises them; nil if one is
+// missing, if there is one below 0 or above 100, or if all are 0.
+func spread(reply string, options []text.Option) []float64 {
+	p, sum := make([]float64, len(options)), 0.0
+	for i, o := range options {
+		words, ok := field(reply, o.Letter)
+		if !ok {
+			if words, ok = field(reply, o.Letter+")"); !ok {
+				return nil
+			}
+		}
+		v, ok := percent(words)
+		if !ok {
+			return nil
+		}
+		p[i], sum = v, sum+v
+	}
+	if sum == 0 {
+		return nil
+	}
+	for i := range p {
+		p[i] /= sum
+	}
+	return p
+}
+
+// ratings is how many steps confidence has for meta-d′.
+const ratings = 4
+
+func measureICF(rs []ICFResult) []eval.Measure {
+	var p [][]float64
+	var right []int
+	var confidence, y, disputed []float64
+	s1, s2 := make([]int, 2*ratings), make([]int, 2*ratings)
+	two := 0
+	for _, r := range rs {
+		if r.P == nil {
+			continue
+		}
+		p, right = append(p, r.P), append(right, r.Right)
+		top, correct := r.P[r.choice()], one(r.choice() == r.Right)
+		confidence, y = append(confidence, top), append(y, correct)
+		if r.Disputed {
+			disputed = append(disputed, correct)
+		}
+		if len(r.P) == 2 && r.Right < 2 {
+			two++
+			step := min(ratings-1, int((top-0.5)*2*ratings)) // 0: least sure
+			at := ratings - 1 - step
+			if r.choice() == 1 {
+				at = ratings + step
+			}
+			[][]int{s1, s2}[r.Right][at]++
+		}
+	}
+	brier, err := stats.BrierOptions(p, right)
+	out := []eval.Measure{eval.Average("accuracy", y)}
+	if err != nil {
+		out = append(out, eval.Of("Brier score over the options", stats.Figure{}, err))
+	} else {
+		out = append(out, eval.Value("Brier score over the options", brier, len(p), "multi-class", "a mean; see the other figures for intervals"))
+	}
+	auroc, err := stats.Bootstrap{}.AUROC(fixed(), confidence, y)
+	out = append(out, eval.Of("sensitivity: type-2 AUROC", auroc, err), eval.Average("mean confidence", confidence), paired("bias: confidence less accuracy", confidence, y))
+	if len(disputed) > 0 {
+		out = append(out, eval.Average("accuracy where experts disagree", disputed))
+	}
+	m, err := stats.MetaD(s1, s2, 1/(2.0*ratings))
+	for _, v := range []struct {
+		name  string
+		value float64
+	}{{"d′", m.DPrime}, {"meta-d′", m.MetaD}, {"M-ratio", m.MRatio}} {
+		if err == nil && math.IsNaN(v.value) {
+			err = errors.New("d′ is 0")
+		}
+		if err != nil {
+			out = append(out, eval.Of(v.name, stats.Figure{N: two}, err))
+			continue
+		}
+		out = append(out, eval.Value(v.name, v.value, two, "maximum likelihood, four steps of confidence", "the fit gives no interval"))
+	}
+	return out
+}
