@@ -39,14 +39,17 @@ func (s Deepening) String() string {
 	return fmt.Sprintf("deepening start=%d growth=%g max=%d T=%g", s.Start, s.Growth, s.Max, s.Sampling.Temperature)
 }
 
-// remembered collects what is gathered one by one, until an error.
+// remembered collects what is gathered one by one, until an error; what the
+// failing one had by then counts.
 func remembered(n int, get func(i int) (*monitor.Candidate, error)) (cs []*monitor.Candidate, err error) {
 	for i := range n {
 		c, err := get(i)
+		if c != nil {
+			cs = append(cs, c)
+		}
 		if err != nil {
 			return cs, err
 		}
-		cs = append(cs, c)
 	}
 	return cs, nil
 }
@@ -67,7 +70,7 @@ func (s deepened) Gather(ctx context.Context, t *monitor.Trial) (*monitor.Candid
 	for piece, budget := 0, min(s.Start, s.Max); ; piece++ {
 		ended, err := g.grow(ctx, t, fmt.Sprintf("deepen%d", s.i), 2*piece, budget-used, s.Sampling)
 		if err != nil {
-			return nil, err
+			return g.unfinished(t, s.i), err
 		}
 		used = budget
 		if ended || g.answered(t) || budget >= s.Max {
@@ -76,7 +79,7 @@ func (s deepened) Gather(ctx context.Context, t *monitor.Trial) (*monitor.Candid
 		if !sentenceEnds(g.text) {
 			before := len(g.text)
 			if ended, err = g.grow(ctx, t, fmt.Sprintf("deepen%d", s.i), 2*piece+1, sentenceWait, s.Sampling); err != nil {
-				return nil, err
+				return g.unfinished(t, s.i), err
 			}
 			if ended || g.answered(t) {
 				return g.candidate(t, s.i, ended), nil
@@ -88,6 +91,14 @@ func (s deepened) Gather(ctx context.Context, t *monitor.Trial) (*monitor.Candid
 		g.text = strings.TrimRight(g.text, " \n") + trigger
 		budget = min(s.Max, max(budget+1, int(math.Ceil(float64(budget)*s.Growth))))
 	}
+}
+
+// unfinished is what there is of a sample that fails; nil before anything is.
+func (g *growing) unfinished(t *monitor.Trial, index int) *monitor.Candidate {
+	if g.text == "" {
+		return nil
+	}
+	return g.candidate(t, index, false)
 }
 
 // cut drops what was written beyond the end, and its tokens.

@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	aspectsAsk   = Ask{Role: "rewrite", Template: prompt.Template{Name: "aspects", Version: 1, Text: "Event: {question}\nSum it up in four lines of one sentence each: topic, background, process, result."}}
-	proposeAsk   = Ask{Role: "sample", MaxTokens: 320, Template: prompt.Template{Name: "analogies", Version: 1, Text: "Event: {question}\nIn four aspects: {aspects}\nWhat was wanting in earlier proposals: {feedback}\nPropose 5 other events of history that are like it in these aspects. One a line, numbered: the name, a colon, one sentence of what happened that does not name it."}}
+	aspectsAsk   = Ask{Role: "rewrite", MaxTokens: 128, Template: prompt.Template{Name: "aspects", Version: 1, Text: "Event: {question}\nSum it up in four lines of one sentence each: topic, background, process, result."}}
+	proposeAsk   = Ask{Role: "sample", MaxTokens: 256, Template: prompt.Template{Name: "analogies", Version: 1, Text: "Event: {question}\nIn four aspects: {aspects}\nWhat was wanting in earlier proposals: {feedback}\nPropose 5 other events of history that are like it in these aspects. One a line, numbered: the name, a colon, one sentence of what happened that does not name it."}}
 	nameAsk      = Ask{Role: "judge", MaxTokens: 32, Template: prompt.Template{Name: "which-event", Version: 1, Text: "Which historical event is this? {description}\nGive only its name."}}
 	surfaceAsk   = Ask{Role: "judge", MaxTokens: 96, Template: prompt.Template{Name: "same-kind", Version: 1, Text: "Event: {question}\nA past event: {name}, {description}\nAre they alike in what led to them and how they went, not only on the surface? End with Yes or No."}}
 	shortcomings = Ask{Role: "judge", Template: prompt.Template{Name: "shortcomings", Version: 1, Text: "Event: {question}\nA proposed historical analogy: {answer}\nSay in one or two sentences what is wanting in it."}}

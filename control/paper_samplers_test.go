@@ -18,17 +18,18 @@ import (
 	"gnothi/monitor/consistency"
 	"gnothi/monitor/judge"
 	"gnothi/monitor/likelihood"
+	"gnothi/text"
 )
 
 const lookBack = "Wait, let me check the steps so far."
 
-// continuer continues raw prompts with what text gives for the number of words
+// continuer continues raw prompts with what writes gives for the number of words
 // that it has written already, and knows how many tokens it was asked for.
-func continuer(text func(written int) string) *script.Model {
+func continuer(writes func(written int) string) *script.Model {
 	return script.New(func(op llm.Op, _ int) script.Reply {
 		_, so, _ := strings.Cut(op.Request.Prompt, "Solution:\n")
 		written := len(strings.Fields(strings.ReplaceAll(so, lookBack, "")))
-		full := regexp.MustCompile(`\s*\S+`).FindAllString(text(written), -1)
+		full := regexp.MustCompile(`\s*\S+`).FindAllString(writes(written), -1)
 		if len(full) > op.Request.MaxTokens {
 			return script.Reply{Text: strings.Join(full[:op.Request.MaxTokens], ""), Finish: "length"}
 		}
@@ -410,5 +411,28 @@ func TestVoterThatCannotBeScored(t *testing.T) {
 	v.Scorer = likelihood.MeanLogProb()
 	if res := run(t, v, number(m)); res.Best.Answer.Text != "7" || len(res.Classes) != 1 || len(res.Pool) != 3 {
 		t.Errorf("%q of classes %+v", res.Best.Answer.Text, res.Classes)
+	}
+}
+
+// A budget that ends within a sample leaves what it bought.
+func TestSamplersKeepWhatABudgetBought(t *testing.T) {
+	long := continuer(func(written int) string { return steps(written, 90, 1) + "\nAnswer: 7" })
+	deep := control.Vote{Stop: control.Fixed(3), Sampler: control.Deepening{Sampling: monitor.DefaultSampling, Start: 16, Growth: 2, Max: 512}}
+	res := run(t, deep, newTrial(long, text.Number, llm.Limits{Calls: 2}))
+	if len(res.Pool) != 1 || res.Stopped != "budget" || res.Best.Key != "" || len(strings.Fields(res.Best.Text)) < 32 {
+		t.Errorf("deepening: %d in the pool, %s: %+v", len(res.Pool), res.Stopped, res.Best)
+	}
+	step := script.New(func(op llm.Op, i int) script.Reply {
+		if op.Role == "judge" {
+			return script.Reply{Text: "Verdict: A"}
+		}
+		return script.Reply{Text: fmt.Sprintf("step %d\n", op.Seed%5)}
+	})
+	res = run(t, control.StepSearch(2, (&judge.Judge{}).Duel), newTrial(step, text.Free, llm.Limits{Calls: 20}))
+	if len(res.Pool) != 1 || res.Stopped != "budget" || !strings.HasPrefix(res.Best.Text, "step") {
+		t.Errorf("step search: %d in the pool, %s: %+v", len(res.Pool), res.Stopped, res.Best)
+	}
+	if _, err := deep.Run(t.Context(), newTrial(long, text.Number, llm.Limits{Tokens: 3})); !errors.Is(err, llm.ErrBudget) {
+		t.Errorf("a budget for nothing: %v", err)
 	}
 }

@@ -29,10 +29,10 @@ type Steps struct {
 // Draw implements Sampler.
 func (s *Steps) Draw(ctx context.Context, t *monitor.Trial, _ int) ([]*monitor.Candidate, error) {
 	p, err := s.Path(ctx, t)
-	if err != nil {
+	if p.Candidate == nil {
 		return nil, err
 	}
-	return []*monitor.Candidate{p.Candidate}, nil
+	return []*monitor.Candidate{p.Candidate}, err
 }
 
 func (s *Steps) String() string {
@@ -61,10 +61,14 @@ type searched struct{ steps *Steps }
 const stepTokens = 96
 
 // Gather implements monitor.Evidence.
-func (e searched) Gather(ctx context.Context, t *monitor.Trial) (Path, error) {
+func (e searched) Gather(ctx context.Context, t *monitor.Trial) (p Path, err error) {
 	var g growing
-	var p Path
 	ended := false
+	defer func() { // an error leaves what was found before it
+		if err == nil || g.text != "" {
+			p.Candidate = g.candidate(t, 0, ended)
+		}
+	}()
 	for step := 0; step < e.steps.Max && !ended; step++ {
 		next, ends, err := e.propose(ctx, t, g, step)
 		if err != nil {
@@ -98,7 +102,6 @@ func (e searched) Gather(ctx context.Context, t *monitor.Trial) (Path, error) {
 		g.tokens = append(g.tokens, next[best].Tokens...)
 		ended = ends[best] || g.answered(t)
 	}
-	p.Candidate = g.candidate(t, 0, ended)
 	return p, nil
 }
 
