@@ -130,3 +130,50 @@ func ExampleCertifier() {
 	fmt.Printf("not settled, alpha %.3f\n", c.Certificate().Alpha)
 	// Output: Paris after 12 draws
 }
+
+// Of the answers given, at most one in ten may be wrong: found on 400 labels, for a score that says something.
+func ExampleLearnThenTest() {
+	rng := rand.New(rand.NewPCG(2, 0))
+	var score, right []float64
+	for range 400 {
+		p := rng.Float64()
+		y := 0.0
+		if rng.Float64() < 0.7+0.3*p {
+			y = 1
+		}
+		score, right = append(score, p), append(right, y)
+	}
+	g, err := stats.LearnThenTest(score, right, 0.1, 0.05)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("give answers above %.2f: %d of %d, %d wrong\n", g.Threshold, g.Given, g.N, g.Wrong)
+	// Output: give answers above 0.47: 210 of 400, 12 wrong
+}
+
+// Ten questions answered twice: what was right stays right in five of six, one of four wrong ones is mended.
+func ExampleBootstrap_Correction() {
+	t, f := []bool{true}, []bool{false}
+	before := [][]bool{t, t, t, t, t, t, f, f, f, f}
+	after := [][]bool{t, t, t, t, t, f, t, f, f, f}
+	c, err := stats.Bootstrap{}.Correction(rand.New(rand.NewPCG(1, 0)), before, after)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("confidence %.2f, critique %.2f, accuracy %.1f to %.1f, relative score %.2f\n",
+		c.Confidence.Value, c.Critique.Value, c.Before.Value, c.After.Value, c.Relative.Value)
+	// Output: confidence 0.83, critique 0.25, accuracy 0.6 to 0.6, relative score 0.50
+}
+
+// The example of the methods' specification: four ratings for each of two answers, every cell padded by 1/8.
+func ExampleMetaD() {
+	m, err := stats.MetaD([]int{52, 32, 35, 37, 26, 12, 4, 2}, []int{2, 5, 15, 22, 33, 38, 40, 45}, 1./8)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("d' %.2f, meta-d' %.2f, M-ratio %.2f\n", m.DPrime, m.MetaD, m.MRatio)
+	// Output: d' 1.53, meta-d' 1.63, M-ratio 1.06
+}
