@@ -13,6 +13,10 @@ func Suites() []eval.Suite {
 		studies.ThinkingOutLoud(),
 		studies.ConfidenceGap(),
 		studies.ICFExam(),
+		studies.KnowRL(),
+		studies.FirstGenerate(),
+		studies.Introspection(),
+		studies.BehavioralAwareness(),
 	}
 }
 

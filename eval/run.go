@@ -126,7 +126,9 @@ func (s Study[I, R]) one(ctx context.Context, subject Subject, seed uint64, acco
 	case err == nil:
 		rec.Outcome = OutcomeMeasured
 		if g, ok := any(result).(Graded); ok {
-			rec.Outcome = g.Outcome().String()
+			if o := g.Outcome(); o != text.Parsed {
+				rec.Outcome = o.String()
+			}
 		}
 	case ctx.Err() != nil, errors.Is(err, llm.ErrBudget):
 		rec.Outcome = OutcomeUnasked

@@ -159,7 +159,8 @@ func limit[I any](s Source, items []I) []I {
 }
 
 // Graded is what a result implements whose item came out right, wrong, refused
-// or unparsed. Items of other results are counted as measured.
+// or unparsed. Items of other results, and those that are merely parsed, are
+// counted as measured.
 type Graded interface{ Outcome() text.Outcome }
 
 // Measure is one figure of a study.

@@ -11,6 +11,7 @@ import (
 	"gnothi/eval"
 	"gnothi/llm"
 	"gnothi/llm/script"
+	"gnothi/text"
 )
 
 // model is a scripted model: of a prompt, the role of the call and the repeat
@@ -85,7 +86,9 @@ func measured[R any](t *testing.T, s eval.Suite, results []R) []eval.Measure {
 		}
 		outcome := eval.OutcomeMeasured
 		if g, ok := any(r).(eval.Graded); ok {
-			outcome = g.Outcome().String()
+			if o := g.Outcome(); o != text.Parsed {
+				outcome = o.String()
+			}
 		}
 		records = append(records, eval.Record{Study: s.Describe().Name, Index: i, Outcome: outcome, Result: raw})
 	}
@@ -115,4 +118,11 @@ func between(s, from, to string) string {
 	_, s, _ = strings.Cut(s, from)
 	s, _, _ = strings.Cut(s, to)
 	return s
+}
+
+func writeLines(t *testing.T, path string, lines ...string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
