@@ -11,6 +11,8 @@ GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 10s
 BENCH ?= .
 DATA ?= ../shared/data
+# --model replay:dist/recordings.jsonl fits on what `make recordings` recorded, in two minutes.
+ASKED ?=
 PACKAGES ?= ./...
 
 .PHONY: help
@@ -63,12 +65,18 @@ verify: noasm fuzz calibrators ## The heavier checks: Go twins, fuzzing, and com
 	git diff --exit-code -- '*.json'
 
 .PHONY: calibrators
-calibrators: ## Fit the built-in calibrators again (asks 3,600 questions, about 15 minutes) and print their figures
+calibrators: ## Fit the built-in calibrators again (asks 3,600 questions twice, about 15 minutes) and print their figures
 	mkdir -p dist
-	rm -f monitor/calibrate/data/local-*.json dist/auto.jsonl
-	$(GO) run ./cmd/gnothi calibrate --builtin --keep dist/auto.jsonl --save-to monitor/calibrate/data --priors $(DATA)
+	rm -f monitor/calibrate/data/local-*.json
+	$(GO) run ./cmd/gnothi calibrate $(ASKED) --builtin --policy "self-consistency?n=10" --save-to monitor/calibrate/data --priors $(DATA)
+	$(GO) run ./cmd/gnothi calibrate $(ASKED) --builtin --policy auto --save-to monitor/calibrate/data
 
 .PHONY: recordings
-recordings: ## Compare auto with 40 samples on 1,000 questions of the half kept apart (about 20 minutes)
+recordings: ## Record 40 samples and auto on all 3,613 questions of our own (about 30 minutes, 120 MB) and compare them
 	mkdir -p dist
-	$(GO) run ./cmd/gnothi compare --policy "self-consistency?n=40" --policy auto --builtin --limit 1000 --keep dist/recordings.jsonl
+	$(GO) run ./cmd/gnothi compare --policy "self-consistency?n=40" --policy auto --builtin --half all --trace dist/recordings.jsonl
+
+.PHONY: sampling
+sampling: ## Compare the rules of sampling on the recordings, question by question
+	for rule in "auto" "auto?price=0.001" "auto?price=0.01" direct "adaptive?conf=0.95&n=40" "early-stopping?window=5&n=40" "certified?n=40" "self-consistency?n=10" "self-consistency?n=20"; do \
+		$(GO) run ./cmd/gnothi compare --model replay:dist/recordings.jsonl --policy "self-consistency?n=40" --policy "$$rule" --builtin --half all --quiet; done

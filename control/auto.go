@@ -81,15 +81,8 @@ func (a Auto) Run(ctx context.Context, t *monitor.Trial) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	s := &State{trial: t, Standing: consistency.Stand(consistency.AnswerPrior, greedy, nil), pool: []*monitor.Candidate{greedy}, unit: cost(greedy), trust: 1}
-	if t.Calibrated != nil && greedy.Key != "" {
-		// What is known before any draw: how far the model can be trusted with this
-		// question. Draws tell how its answers are shared out, not whether it knows.
-		if p, ok := t.Calibrated(ctx, t, greedy); ok {
-			s.trust = p / s.Urn.Shares()[0]
-		}
-	}
-	s.look()
+	s := &State{trial: t, Standing: consistency.Stand(consistency.AnswerPrior, greedy, nil), pool: []*monitor.Candidate{greedy}}
+	s.look(ctx)
 	bought := []Purchase{s.bought("greedy answer", 0, 1)}
 	offers := append([]Offer{samples{a}}, a.More...)
 	stopped := ""
@@ -112,7 +105,7 @@ func (a Auto) Run(ctx context.Context, t *monitor.Trial) (Result, error) {
 				break
 			}
 		}
-		s.look()
+		s.look(ctx)
 		bought = append(bought, s.bought(what, gain, price))
 		if s.clarify != "" {
 			stopped = "the question can be read in more than one way"
@@ -136,22 +129,13 @@ func (a Auto) best(s *State, offers []Offer) (best Offer, gain, price float64) {
 	return best, gain, price
 }
 
-// cost is what an answer cost, in tokens: the unit of all costs.
-func cost(c *monitor.Candidate) float64 {
-	if n := len(c.Tokens); n > 0 {
-		return float64(n)
-	}
-	return 1 + float64(len(c.Text))/4
-}
-
 // State is what [Auto] knows of a question: where its answers stand, and how far
 // each is believed to be right.
 type State struct {
 	*consistency.Standing
 	trial   *monitor.Trial
 	pool    []*monitor.Candidate
-	unit    float64         // tokens of the first answer
-	trust   float64         // P(right)/share of the first answer, from a calibrator where there is one, else 1
+	trust   float64         // P(right)/share, 1 but under a threshold
 	weights map[int]float64 // log-likelihood ratios of answers from other evidence than draws
 	seen    map[string]bool // what offers have done, by their names
 	clarify string
@@ -159,21 +143,33 @@ type State struct {
 	lead    int       // the answer with the highest, −1: none
 }
 
-// look brings the state up to date after new evidence.
-func (s *State) look() {
-	s.p = s.beliefs(s.Urn.Shares(), s.trust)
-	s.lead = top(s.p)
+// look brings the state up to date after new evidence. An answer is taken to be
+// right as often as the model gives it. Under a threshold that is not good
+// enough: there the calibrated probability of the leader says how far the model
+// is to be trusted.
+func (s *State) look(ctx context.Context) {
+	shares := s.Urn.Shares()
+	s.trust = 1
+	s.p = s.beliefs(shares)
+	if s.lead = top(s.p); s.lead < 0 || s.trial.Calibrated == nil {
+		return
+	}
+	if p, ok := s.trial.Calibrated(ctx, s.trial, s.Classes[s.lead]); ok {
+		s.trust = p / shares[s.lead]
+		s.p = s.beliefs(shares)
+		s.lead = top(s.p)
+	}
 }
 
 // beliefs are the probabilities of each answer to be the right one, if they had
 // these shares: trust times the share, times what other evidence says, together
 // with all that is not among them at most 1.
-func (s *State) beliefs(shares []float64, trust float64) []float64 {
+func (s *State) beliefs(shares []float64) []float64 {
 	p := make([]float64, len(shares))
 	sum := 0.0
 	for k, share := range shares {
 		if k >= len(s.Classes) || s.Classes[k] != nil {
-			p[k] = trust * share
+			p[k] = s.trust * share
 			sum += p[k]
 		}
 	}
@@ -280,10 +276,10 @@ func (s *State) result(bought []Purchase, stopped string) Result {
 	res.Best = s.Classes[s.lead]
 	res.Tie = len(res.Classes) > 1 && same(res.Classes[0].Weight, res.Classes[1].Weight)
 	if len(s.weights) > 0 {
-		plain := s.beliefs(shares, s.trust)[s.lead]
+		plain := s.beliefs(shares)[s.lead]
 		weights := s.weights
 		s.weights = nil
-		res.LogOdds = logOdds(plain) - logOdds(s.beliefs(shares, s.trust)[s.lead])
+		res.LogOdds = logOdds(plain) - logOdds(s.beliefs(shares)[s.lead])
 		s.weights = weights
 	}
 	return res
@@ -325,7 +321,7 @@ func (o samples) plan(s *State) (n int, gain float64) {
 	now, net := s.now(), 0.0
 	for i, worth := range s.Urn.Foresee(rng, looks, sims, func(shares []float64) float64 {
 		best := 0.0
-		for _, p := range s.beliefs(shares, s.trust) {
+		for _, p := range s.beliefs(shares) {
 			best = max(best, p)
 		}
 		return s.worth(best)

@@ -33,8 +33,9 @@ type TrialOptions struct {
 	// Threshold is the probability below which the asker wants no answer, for
 	// policies that weigh what more evidence would change; 0: any answer serves.
 	Threshold float64
-	// Calibrated, if set, gives the calibrated probability that a greedy answer is
-	// right, before any sample; ok is false where nothing calibrates it.
+	// Calibrated, if set, gives the calibrated probability that a candidate is
+	// right, from what the trial has gathered so far, to compare with Threshold; ok
+	// is false where it cannot be had.
 	Calibrated func(ctx context.Context, t *Trial, c *Candidate) (p float64, ok bool)
 	// Progress, if set, hears how many samples there are after each draw.
 	Progress func(drawn int)

@@ -133,9 +133,11 @@ func evidenceLine(b gnothi.Belief) string {
 	for _, s := range b.Signals {
 		switch s.Name {
 		case "consistency/agreement":
-			parts = append(parts, fmt.Sprintf("%.0f of %d further tries gave the same answer", s.Raw, s.Reads))
+			parts = append(parts, fmt.Sprintf("%.0f of %d tries gave this answer", s.Raw, s.Reads))
+		case "consistency/share":
+			parts = append(parts, fmt.Sprintf("asked again it would say so %s of the time", percent(s.Score)))
 		case "likelihood/sequence-logprob":
-			parts = append(parts, fmt.Sprintf("the model gave these very words %s", percent(s.Score)))
+			parts = append(parts, fmt.Sprintf("these very words had a probability of %s", percent(s.Score)))
 		case "verbal/p-true":
 			parts = append(parts, fmt.Sprintf("asked back, it says yes with %s", percent(s.Score)))
 		case "verbal/stated":

@@ -22,10 +22,6 @@ type Key struct {
 	Kind   string `json:"kind"`   // type of answer
 }
 
-// FirstAnswer stands for the policy in the key of a calibrator of greedy answers
-// that are only the beginning: what is known before a policy draws anything.
-const FirstAnswer = "first answer"
-
 // Named is a signal's reading of the answer.
 type Named struct {
 	Name string

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"gnothi/monitor"
 	"gnothi/monitor/probe"
 	"gnothi/stats"
 )
@@ -46,7 +47,7 @@ func withProbe(examples []Example, y []float64, fold []int) (*probe.PIK, []Examp
 	out := make([]Example, len(examples))
 	for i, e := range examples {
 		out[i] = e
-		out[i].Readings = append([]Named{{Name: probe.Name, Reading: probe.Reading(held[i])}}, e.Readings...)
+		out[i].Readings = withReading(e.Readings, probe.Reading(held[i]))
 	}
 	return p, out, nil
 }
@@ -58,7 +59,14 @@ func (c *Calibrator) WithProbe(e Example) ([]Named, error) {
 		return e.Readings, nil
 	}
 	r, err := c.Probe.Reading(e.State)
-	return append([]Named{{Name: probe.Name, Reading: r}}, e.Readings...), err
+	return withReading(e.Readings, r), err
+}
+
+// withReading puts a probe's reading before the others, in place of an earlier
+// probe's.
+func withReading(rs []Named, r monitor.Reading) []Named {
+	others := slices.DeleteFunc(slices.Clone(rs), func(r Named) bool { return r.Name == probe.Name })
+	return append([]Named{{Name: probe.Name, Reading: r}}, others...)
 }
 
 // fitProbe fits on some of the examples and folds the standardisation into the

@@ -13,7 +13,7 @@ import (
 // maximum likelihood on 40 samples for each question of the half of our own
 // questions that is for fitting, on the default model (`make recordings`
 // fits it again); where log-probabilities are missing, on the same without them.
-var AnswerPrior = stats.UrnPrior{Strength: 17.4, Base: 1.0, Slope: 0.92, Unknown: 0.5, UnknownStrength: 2, Discount: 0.76, Concentration: 0.1}
+var AnswerPrior = stats.UrnPrior{Strength: 15.1, Base: 0.945, Slope: 0.884, Unknown: 0.464, UnknownStrength: 1.76, Discount: 0.760, Concentration: 0.120}
 
 // Standing is where the answers to a question stand: the classes of what was
 // drawn, one candidate for each, and the posterior over their shares.
