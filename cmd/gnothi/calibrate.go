@@ -34,7 +34,8 @@ A file of questions has one JSON object a line: {"question", "answers": [accepte
 forms], "cluster"?, "unanswerable"?}. Lines that --keep wrote are not asked again.
 A file of labelled evidence holds what score writes, {"scores": {name: x}, "label":
 true, "id"?, "cluster"?, "kind"?}: nothing is asked, the signals are combined, and
-what each adds is told. Below 30 labels the calibrator starts from what other
+what each adds is told. Lines whose label is null are not fitted on: whether they
+are like the others is told. Below 30 labels the calibrator starts from what other
 models' labels say and moves as far as these labels allow.
 Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 		Example: `  gnothi calibrate --in my-questions.jsonl --model openai:gpt-4.1-mini
@@ -205,6 +206,8 @@ type report struct {
 
 	Ablation []calibrate.Contribution `json:"ablation,omitempty"` // what is lost without each signal
 	Pictures []string                 `json:"pictures,omitempty"`
+
+	Unlabelled *unlabelled `json:"unlabelled,omitempty"`
 }
 
 func fitAndReport(cmd *cobra.Command, rows []graded, to destination, own bool) error {
@@ -320,6 +323,9 @@ func printReport(cmd *cobra.Command, r report, asked int) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
+	}
+	if u := r.Unlabelled; u != nil {
+		fmt.Fprintf(out, "\nOf %d answers without labels %.1f %% are outside what was fitted on (1 %% if they are alike); T-similarity %.2f, of the labelled %.2f.\n", u.N, 100*u.Outside, u.Similarity, u.SimilarityLabelled)
 	}
 	for _, p := range r.Pictures {
 		fmt.Fprintf(out, "\nDrawn: %s", p)

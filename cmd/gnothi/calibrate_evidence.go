@@ -64,28 +64,19 @@ func fitEvidence(cmd *cobra.Command, c *config, in string, to destination) error
 	var examples []calibrate.Example
 	var ids, kinds []string
 	incomplete := 0
-rows:
 	for i, row := range f.rows {
 		if v := row.Label.value; v != 0 && v != 1 {
 			return usagef("%s: id %s: label %g: a calibrator is of right or wrong", in, row.ID, v)
 		}
-		e := calibrate.Example{Right: row.Label.value == 1, Cluster: row.Cluster}
-		for _, signal := range f.names {
-			v := row.Scores[signal]
-			if v == nil {
-				incomplete++
-				continue rows
-			}
-			r := monitor.Reading{Score: *v, Source: "evidence"}
-			if r.Score < 0 || r.Score > 1 {
-				return usagef("%s: id %s: %s is %g: the scores of a calibrator lie from 0 to 1", in, row.ID, f.columnName(signal), r.Score)
-			}
-			// A share of samples is kept away from 0 and 1 by half a sample.
-			if n := len(row.Samples); n > 0 && strings.HasPrefix(signal, "consistency/") {
-				r.Source, r.Reads = "samples", n
-			}
-			e.Readings = append(e.Readings, calibrate.Named{Name: f.columnName(signal), Reading: r})
+		readings, err := f.readings(row)
+		if err != nil {
+			return usagef("%s: %w", in, err)
 		}
+		if readings == nil {
+			incomplete++
+			continue
+		}
+		e := calibrate.Example{Right: row.Label.value == 1, Cluster: row.Cluster, Readings: readings}
 		id := string(row.ID)
 		if id == "" {
 			id = fmt.Sprint(i + 1)
@@ -109,6 +100,9 @@ rows:
 		return err
 	}
 	r.Signals, r.Fitted = cal.Signals, len(examples)
+	if r.Unlabelled, err = f.unlike(cal, examples); err != nil {
+		return err
+	}
 	if r.Saved, err = cal.Save(to.dir); err != nil {
 		return err
 	}
@@ -116,6 +110,94 @@ rows:
 		return encode(cmd, r)
 	}
 	return printReport(cmd, r, len(examples))
+}
+
+// readings are those of all the file's signals, nil if one is missing.
+func (f *scoredFile) readings(row scored) ([]calibrate.Named, error) {
+	var out []calibrate.Named
+	for _, signal := range f.names {
+		v := row.Scores[signal]
+		if v == nil {
+			return nil, nil
+		}
+		r := monitor.Reading{Score: *v, Source: "evidence"}
+		if r.Score < 0 || r.Score > 1 {
+			return nil, fmt.Errorf("id %s: %s is %g: the scores of a calibrator lie from 0 to 1", row.ID, f.columnName(signal), r.Score)
+		}
+		// A share of samples is kept away from 0 and 1 by half a sample.
+		if n := len(row.Samples); n > 0 && strings.HasPrefix(signal, "consistency/") {
+			r.Source, r.Reads = "samples", n
+		}
+		out = append(out, calibrate.Named{Name: f.columnName(signal), Reading: r})
+	}
+	return out, nil
+}
+
+// unlabelled says whether answers without labels are like those with.
+type unlabelled struct {
+	N       int     `json:"n"`
+	Outside float64 `json:"outside"` // share farther from the calibrator's answers than 99 of 100 of them
+	// Median T-similarity: how far heads agree that were trained to disagree where there are no labels.
+	Similarity         float64 `json:"t_similarity"`
+	SimilarityLabelled float64 `json:"t_similarity_labelled"`
+}
+
+// fewestUnlike is the fewest answers without labels of which anything is said.
+const fewestUnlike = 20
+
+func (f *scoredFile) unlike(cal *calibrate.Calibrator, examples []calibrate.Example) (*unlabelled, error) {
+	if len(f.unjudged) < fewestUnlike || cal.Fit == nil {
+		return nil, nil
+	}
+	var seen, fresh [][]float64
+	var right []bool
+	for _, e := range examples {
+		x, err := calibrate.Features(cal.Signals, e.Readings)
+		if err != nil {
+			return nil, err
+		}
+		seen, right = append(seen, x), append(right, e.Right)
+	}
+	u := &unlabelled{}
+	for _, row := range f.unjudged {
+		readings, err := f.readings(row)
+		if err != nil {
+			return nil, usagef("%s: %w", f.path, err)
+		}
+		if readings == nil {
+			continue
+		}
+		e, err := cal.Apply(readings)
+		if err != nil {
+			return nil, err
+		}
+		if e.Outside {
+			u.Outside++
+		}
+		x, err := calibrate.Features(cal.Signals, readings)
+		if err != nil {
+			return nil, err
+		}
+		fresh = append(fresh, x)
+	}
+	if u.N = len(fresh); u.N < fewestUnlike {
+		return nil, nil
+	}
+	u.Outside /= float64(u.N)
+	s, err := calibrate.FitSimilarity(seen, right, fresh, calibrate.SimilarityOptions{Seed: 1})
+	if err != nil {
+		return nil, err
+	}
+	median := func(xs [][]float64) float64 {
+		v := make([]float64, len(xs))
+		for i, x := range xs {
+			v[i] = s.Of(x)
+		}
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	u.Similarity, u.SimilarityLabelled = median(fresh), median(seen)
+	return u, nil
 }
 
 // destination is where calibrate puts what it finds.

@@ -59,7 +59,7 @@ type scoredFile struct {
 	path     string
 	rows     []scored
 	names    []string // of the columns, sorted; those that at least half of the judged lines have
-	unjudged int      // lines whose label is null
+	unjudged []scored // lines whose label is null
 	bad      []string // what --skip-bad went past
 }
 
@@ -99,7 +99,7 @@ func readScored(path string, skipBad bool) (*scoredFile, error) {
 		}
 		lineOf[s.ID] = n
 		if !s.Label.judged {
-			f.unjudged++
+			f.unjudged = append(f.unjudged, s)
 			return nil
 		}
 		for name, v := range s.Scores {
@@ -117,7 +117,7 @@ func readScored(path string, skipBad bool) (*scoredFile, error) {
 		return nil, err
 	}
 	if len(f.rows) == 0 {
-		return nil, usagef("%s: no line has a score and a label (%d without judgement, %d bad)", path, f.unjudged, len(f.bad))
+		return nil, usagef("%s: no line has a score and a label (%d without judgement, %d bad)", path, len(f.unjudged), len(f.bad))
 	}
 	for _, name := range slices.Sorted(maps.Keys(count)) {
 		if 2*count[name] >= len(f.rows) {
@@ -147,8 +147,8 @@ func (f *scoredFile) columnName(signal string) string {
 
 // tell writes what was not used to standard error.
 func (f *scoredFile) tell(cmd *cobra.Command) {
-	if f.unjudged > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d lines whose label is null are left out\n", f.path, f.unjudged)
+	if n := len(f.unjudged); n > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d lines have no label (null)\n", f.path, n)
 	}
 	if len(f.bad) > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d bad lines skipped\n", f.path, len(f.bad))

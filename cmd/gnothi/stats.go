@@ -152,7 +152,7 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	r := statsReport{Unjudged: main.unjudged, Bad: len(main.bad), Dropped: s.dropped}
+	r := statsReport{Unjudged: len(main.unjudged), Bad: len(main.bad), Dropped: s.dropped}
 	if err := o.order(&s, &r); err != nil {
 		return err
 	}
