@@ -105,15 +105,7 @@ func (c *config) policy(spec string, n numbers) (control.Policy, error) {
 // openModel opens the model of the configuration, fetching a known local model
 // that is not there yet, and records its calls where --trace asks for it.
 func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, func() error, error) {
-	spec := c.String("model")
-	o := catalog.ModelOptions{Pull: puller(cmd)}
-	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
-		if err := o.Alias(alias); err != nil {
-			return nil, nil, usagef("models.%s: %w", spec, err)
-		}
-		spec = o.Spec
-	}
-	m, closeModel, err := catalog.OpenModel(ctx, spec, o)
+	m, closeModel, err := c.openSpec(ctx, cmd, c.String("model"))
 	path, _ := cmd.Flags().GetString("trace")
 	if err != nil || path == "" {
 		return m, closeModel, err
@@ -123,6 +115,18 @@ func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, 
 		return nil, nil, errors.Join(usage(err), closeModel())
 	}
 	return llm.Record(m, f), func() error { return errors.Join(closeModel(), f.Close()) }, nil
+}
+
+// openSpec opens a model by its specification or its alias of the configuration.
+func (c *config) openSpec(ctx context.Context, cmd *cobra.Command, spec string) (llm.Model, func() error, error) {
+	o := catalog.ModelOptions{Pull: puller(cmd)}
+	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
+		if err := o.Alias(alias); err != nil {
+			return nil, nil, usagef("models.%s: %w", spec, err)
+		}
+		spec = o.Spec
+	}
+	return catalog.OpenModel(ctx, spec, o)
 }
 
 // mind makes a Mind of the configuration, with more options after its own. What

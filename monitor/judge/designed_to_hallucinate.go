@@ -75,7 +75,7 @@ func (j *Judge) Probe(ctx context.Context, t *monitor.Trial, tokens ...int) ([]S
 		}
 		context := Meditation(rng(t, "meditation", i), n)
 		for k, question := range probes {
-			reply, err := t.Aside(ctx, monitor.Aside{Role: "answer", Index: 2*i + k, Messages: []llm.Message{{Role: "user", Text: strings.TrimSpace(context + "\n\n" + question)}}})
+			reply, err := t.Aside(ctx, monitor.Aside{Role: "answer", Index: 2*i + k, MaxTokens: j.MaxTokens, Messages: []llm.Message{{Role: "user", Text: strings.TrimSpace(context + "\n\n" + question)}}})
 			if err != nil {
 				return out, err
 			}

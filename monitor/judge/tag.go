@@ -154,7 +154,7 @@ func (j *Judge) tag(ctx context.Context, t *monitor.Trial, c *monitor.Candidate,
 	if err != nil {
 		return nil, err
 	}
-	a := monitor.Aside{Role: "judge", Index: place(ask) + vote, Text: ask, MaxTokens: max(j.MaxTokens, j.tokens(), 48*len(order)+8)}
+	a := monitor.Aside{Role: "judge", Index: place(ask) + vote, Text: ask, MaxTokens: j.tagTokens(len(order))}
 	if vote > 0 || j.Votes > 1 {
 		a.Temperature = j.warmth()
 	}
@@ -232,4 +232,11 @@ func locate(s, quote string) (text.Span, bool) {
 		return text.Span{Start: at[0], End: at[1]}, true
 	}
 	return text.Span{}, false
+}
+
+func (j *Judge) tagTokens(labels int) int {
+	if j.MaxTokens > 0 {
+		return j.MaxTokens
+	}
+	return j.tokens() + 48*labels
 }
