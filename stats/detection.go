@@ -3,6 +3,7 @@ package stats
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"gonum.org/v1/gonum/diff/fd"
 	"gonum.org/v1/gonum/optimize"
@@ -168,4 +169,27 @@ func MetaD(s1, s2 []int, pad float64) (Metacognition, error) {
 	}
 	out.MetaD, out.MRatio, out.LogL = result.X[0], result.X[0]/out.DPrime, -result.F
 	return out, nil
+}
+
+// MetaD is the figure of what (of the meta-d′, say, or the M-ratio) with an interval over trials, which are drawn from both
+// stimuli together. A resample on which the fit is undefined is left out, see [Bootstrap.Figure].
+func (b Bootstrap) MetaD(rng *rand.Rand, s1, s2 []int, pad float64, what func(Metacognition) float64) (Figure, error) {
+	if _, err := MetaD(s1, s2, pad); err != nil {
+		return Figure{}, err
+	}
+	var cells []int // of each trial, those of S2 after those of S1
+	for k, n := range append(append([]int(nil), s1...), s2...) {
+		for range n {
+			cells = append(cells, k)
+		}
+	}
+	counts := make([]int, 2*len(s1))
+	return b.Figure(rng, len(cells), func(idx []int) (float64, error) {
+		clear(counts)
+		for _, i := range idx {
+			counts[cells[i]]++
+		}
+		m, err := MetaD(counts[:len(s1)], counts[len(s1):], pad)
+		return what(m), err
+	})
 }

@@ -311,6 +311,21 @@ func TestGoldenMetaD(t *testing.T) {
 	}
 }
 
+func TestMetaDInterval(t *testing.T) {
+	c := goldenTestFile(t).MetaD[0]
+	f, err := Bootstrap{Resamples: 200}.MetaD(seeded(1), c.S1, c.S2, 0.125, func(m Metacognition) float64 { return m.MRatio })
+	near(t, "M-ratio", f.Value, err, c.Padded.Ratio, 5e-3)
+	if !(f.Low > 0.6 && f.Low < 1 && f.High > 1.1 && f.High < 1.6) {
+		t.Errorf("interval %v", f)
+	}
+	if _, err := MetaD([]int{5, 0, 0, 5}, []int{5, 0, 0, 5}, 0); err == nil {
+		t.Error("empty cells without a pad pass")
+	}
+	if _, err := MetaD([]int{5, 5, 5, 5}, []int{5, 5, 5, 5}, 0); err == nil {
+		t.Error("a d' of 0 passes")
+	}
+}
+
 func TestGoldenBradleyTerry(t *testing.T) {
 	c := goldenTestFile(t).BT
 	r, err := BradleyTerry(c.Wins, 0)

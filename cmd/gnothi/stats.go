@@ -332,15 +332,14 @@ func (o statsOptions) order(s *sample, r *statsReport) error {
 		main = r.Signals[0].Signal
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%s was chosen as the best of %d on these very lines, which flatters it; --signal names one beforehand", main, len(s.columns)))
 	}
-	slices.SortStableFunc(s.columns, func(a, b column) int {
-		switch {
-		case a.name == main:
+	// The main one first, then the best.
+	place := func(c column) int {
+		if c.name == main {
 			return -1
-		case b.name == main:
-			return 1
 		}
-		return 0
-	})
+		return slices.IndexFunc(r.Signals, func(f signalFigures) bool { return f.Signal == c.name })
+	}
+	slices.SortFunc(s.columns, func(a, b column) int { return place(a) - place(b) })
 	return nil
 }
 
