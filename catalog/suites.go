@@ -17,6 +17,12 @@ func Suites() []eval.Suite {
 		studies.FirstGenerate(),
 		studies.Introspection(),
 		studies.BehavioralAwareness(),
+		studies.SecurityQuestions(),
+		studies.SelfPreference(),
+		studies.DebateOverconfidence(),
+		studies.DesignedToHallucinate(),
+		studies.RoseFrame(),
+		studies.ProfoundnessBias(),
 	}
 }
 
