@@ -117,7 +117,7 @@ func askDebate(ctx context.Context, s *eval.Session, item debateItem) (DebateRes
 			talks[i] = append(talks[i], llm.Message{Role: "assistant", Text: said})
 			heard[1-i] = said
 		}
-		for i, t := range sides { // both have spoken: the bets of a round know the same
+		for i, t := range sides {
 			talks[i] = append(talks[i], llm.Message{Role: "user", Text: replace(debateBet.Text, "{who}", who)})
 			for try := range 2 {
 				reply, err := t.Aside(ctx, monitor.Aside{Role: "bet", Index: 4*round + 2*i + try, Messages: talks[i], MaxTokens: 48, Temperature: 0.7})

@@ -69,7 +69,7 @@ func TestPaperDebateOverconfidence(t *testing.T) {
 		m := model("debater", func(prompt, role string, i int) string {
 			round := strings.Count(prompt, "Give your ")
 			if role == "speech" {
-				if round > 2 && strings.Contains(prompt, "My bet on winning") != strings.Contains(prompt, "will see your bet.") {
+				if round > 2 && strings.Contains(prompt, "My bet on winning") != strings.Contains(prompt, "Your opponent will see your bet.") {
 					t.Errorf("a private bet was shown, or a public one hidden: %s", prompt)
 				}
 				return "We should."
