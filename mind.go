@@ -25,6 +25,7 @@ type Mind struct {
 	model       llm.Model
 	policy      control.Policy
 	policyName  string
+	offers      []control.Offer
 	signals     []monitor.Signal
 	calibrators *calibrate.Set
 	rule        control.Rule
@@ -48,6 +49,13 @@ func WithPolicy(name string, p control.Policy) Option {
 // WithSignals reads these signals too, at whatever they cost.
 func WithSignals(s ...monitor.Signal) Option {
 	return func(m *Mind) { m.signals = append(m.signals, s...) }
+}
+
+// WithOffers lets [control.Auto] buy more than samples. What it bought besides
+// them is added to the calibrated probability by its likelihood ratio, so the
+// calibrator of the plain policy still holds.
+func WithOffers(o ...control.Offer) Option {
+	return func(m *Mind) { m.offers = append(m.offers, o...) }
 }
 
 // WithCalibrators replaces the calibrators that come with gnothi.
@@ -81,6 +89,12 @@ func New(model llm.Model, opts ...Option) (*Mind, error) {
 	m := &Mind{model: model, policy: control.DefaultAuto(), policyName: "auto", form: "auto", seed: 1}
 	for _, o := range opts {
 		o(m)
+	}
+	if auto, ok := m.policy.(control.Auto); ok {
+		auto.More = append(slices.Clip(auto.More), m.offers...)
+		m.policy = auto
+	} else if len(m.offers) > 0 {
+		return nil, fmt.Errorf("policy %s buys nothing besides what it draws: %v is for auto", m.policyName, m.offers[0])
 	}
 	if m.calibrators == nil {
 		set, err := calibrate.Shipped()
@@ -183,7 +197,12 @@ func (m *Mind) inquire(q Question, form string, req llm.Request) *inquiry {
 		req.MaxTokens = m.maxTokens
 	}
 	i := &inquiry{start: time.Now()}
-	key := calibrate.Key{Model: m.model.ID().Key(), Policy: m.policy.String(), Form: form, Kind: q.Kind.String()}
+	policy := m.policy
+	if auto, ok := policy.(control.Auto); ok {
+		auto.More = nil // see WithOffers
+		policy = auto
+	}
+	key := calibrate.Key{Model: m.model.ID().Key(), Policy: policy.String(), Form: form, Kind: q.Kind.String()}
 	i.trial = monitor.NewTrial(monitor.TrialOptions{
 		Model: m.model, Question: q, Request: req, Ledger: llm.NewLedger(m.limits), Seed: llm.Derive(m.seed, q.Text, 0), Progress: m.progress,
 		Threshold: m.rule.Threshold, Calibrated: m.calibrated(key),

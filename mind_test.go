@@ -697,3 +697,58 @@ func TestRealModel(t *testing.T) {
 		}
 	})
 }
+
+// What auto buys beside samples moves the calibrated probability by its likelihood ratio; the calibrator of plain auto still
+// holds. A policy that buys nothing is told so.
+func TestOffersMoveTheProbability(t *testing.T) {
+	auto := gnothi.WithPolicy("auto", control.DefaultAuto())
+	// By the share of the answer, which is what auto reads.
+	set := fittedOn(t, newMind(t, witness("Paris"), auto), "consistency/share")
+	plain := ask(t, newMind(t, witness("Paris"), auto, gnothi.WithCalibrators(set)))
+	verdict := func(score float64) control.Offer {
+		return control.Check{Hit: 0.9, Alarm: 0.1, Signal: monitor.Each("verifier/test", func(context.Context, *monitor.Trial, *monitor.Candidate) (monitor.Reading, error) {
+			return monitor.Reading{Score: score, Raw: score, Source: "verifier", Reads: 1}, nil
+		})}
+	}
+	// Nothing is bought that cannot change what is answered; a threshold makes it matter whether.
+	rule := gnothi.WithRule(control.Rule{Threshold: *plain.Probability + 0.05})
+	passed := ask(t, newMind(t, witness("Paris"), auto, gnothi.WithCalibrators(set), rule, gnothi.WithOffers(verdict(1))))
+	failed := ask(t, newMind(t, witness("Paris"), auto, gnothi.WithCalibrators(set), rule, gnothi.WithOffers(verdict(0))))
+	if passed.Calibration.Status != calibrate.Calibrated || passed.Probability == nil || failed.Probability == nil {
+		t.Fatalf("not calibrated: %+v, bought %+v", passed.Calibration, passed.Study.Result.Bought)
+	}
+	if !(*passed.Probability > *plain.Probability+0.05 && *failed.Probability < *plain.Probability-0.05) {
+		t.Errorf("%.3f after a pass, %.3f with no verdict, %.3f after a failure", *passed.Probability, *plain.Probability, *failed.Probability)
+	}
+	if passed.Decision != control.Answer || failed.Decision != control.Abstain {
+		t.Errorf("%s after a pass, %s after a failure", passed.Decision, failed.Decision)
+	}
+	if _, err := gnothi.New(witness("Paris"), gnothi.WithPolicy("direct", control.Direct()), gnothi.WithOffers(verdict(1))); err == nil || !strings.Contains(err.Error(), "direct") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A question that is ambiguous is asked back.
+func TestClarify(t *testing.T) {
+	m := script.New(func(op llm.Op, i int) script.Reply {
+		asked := op.Request.Prompt
+		for _, msg := range op.Request.Messages {
+			asked += msg.Text
+		}
+		switch {
+		case op.Role == "rewrite":
+			return script.Reply{Text: "How tall is the player?\nHow tall is the professor?"}
+		case strings.Contains(asked, "player"):
+			return script.Reply{Text: "198"}
+		case strings.Contains(asked, "professor"):
+			return script.Reply{Text: "170"}
+		}
+		return script.Reply{Text: []string{"198", "170"}[i%2]}
+	})
+	auto := control.DefaultAuto()
+	auto.Price, auto.More = 0.001, []control.Offer{control.AskBack{Ambiguous: 0.8}}
+	b := ask(t, newMind(t, m, gnothi.WithPolicy("auto", auto)))
+	if b.Decision != control.Clarify || !strings.Contains(b.Clarify, "player?") || !strings.Contains(b.Clarify, "professor?") {
+		t.Errorf("decision %s, asked back %q; bought %+v", b.Decision, b.Clarify, b.Study.Result.Bought)
+	}
+}

@@ -30,7 +30,7 @@ type PolicyEntry struct {
 // policies.
 func Policies() []PolicyEntry {
 	return []PolicyEntry{
-		{"auto", "buys evidence while it is worth its cost: greedy, samples, checks", "price=0.003&n=40&t=0.7&check=&hit=0.8&alarm=0.3", auto},
+		{"auto", "buys evidence while it is worth its cost: greedy, samples, checks", "price=0.003&n=40&t=0.7&check=&hit=0.8&alarm=0.3&ambiguous=0", auto},
 		{"direct", "one greedy call and nothing else", "", func(*Params) control.Policy { return control.Direct() }},
 		{"self-consistency", "majority of n samples", "n=20&t=0.7", func(p *Params) control.Policy {
 			return control.Vote{Sampler: p.samples(), Stop: control.Fixed(p.n(20))}
@@ -269,6 +269,9 @@ func auto(p *Params) control.Policy {
 			p.fail("hit=%g, alarm=%g: a check that passes wrong answers as often as right ones tells nothing", hit, alarm)
 		}
 		a.More = append(a.More, control.Check{Signal: signal, Hit: hit, Alarm: alarm, Cost: 1})
+	}
+	if p := p.Float("ambiguous", 0, 0, 1); p > 0 {
+		a.More = append(a.More, control.AskBack{Ambiguous: p})
 	}
 	return a
 }

@@ -13,6 +13,7 @@ import (
 	"gnothi/llm"
 	"gnothi/monitor"
 	"gnothi/monitor/consistency"
+	"gnothi/monitor/prompt"
 )
 
 // Auto buys evidence for as long as it is worth what it costs. It begins with
@@ -491,7 +492,12 @@ func (o Second) Appraise(s *State) (gain, price float64) {
 // Buy implements Offer.
 func (o Second) Buy(ctx context.Context, t *monitor.Trial, s *State) (string, error) {
 	s.once(o.String())
-	child := t.Child("second", 0, o.Model, llm.Request{})
+	req := t.Request
+	if req.Prompt != "" { // raw text to continue: in the form of the other model
+		form, _ := prompt.Select("auto", o.Model, t.Question)
+		req = form.Request(t.Question)
+	}
+	child := t.Child("second", 0, o.Model, req)
 	c, err := monitor.Get(ctx, child, monitor.Greedy{})
 	switch {
 	case errors.Is(err, llm.ErrBudget):
