@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,11 +150,46 @@ func (c *config) openMind(ctx context.Context, cmd *cobra.Command, options []gno
 	if err != nil {
 		return nil, nil, err
 	}
-	mind, err := gnothi.New(model, options...)
+	next, closeNext, err := c.openNext(ctx, cmd)
 	if err != nil {
 		return nil, nil, errors.Join(err, closeModel())
 	}
-	return mind, closeModel, nil
+	closeBoth := func() error { return errors.Join(closeModel(), closeNext()) }
+	mind, err := gnothi.New(model, append(options, next...)...)
+	if err != nil {
+		return nil, nil, errors.Join(usage(err), closeBoth())
+	}
+	return mind, closeBoth, nil
+}
+
+// openNext opens the model that auto may ask where the first is unsure.
+func (c *config) openNext(ctx context.Context, cmd *cobra.Command) (_ []gnothi.Option, closeNext func() error, err error) {
+	line := c.String("next")
+	if line == "" {
+		return nil, func() error { return nil }, nil
+	}
+	spec, query, _ := strings.Cut(line, "?")
+	second := control.Second{Right: 0.8, Cost: 10}
+	params, err := url.ParseQuery(query)
+	for name, values := range params {
+		var v float64
+		if v, err = strconv.ParseFloat(values[0], 64); err != nil {
+			break
+		}
+		switch {
+		case name == "right" && v > 0 && v < 1:
+			second.Right = v
+		case name == "cost" && v >= 0 && v < 1e9:
+			second.Cost = v
+		default:
+			err = fmt.Errorf("%s=%s: want right in (0,1) or cost, at least 0", name, values[0])
+		}
+	}
+	if err != nil {
+		return nil, nil, usagef("next (%s): %q: %w", c.source("next"), line, err)
+	}
+	second.Model, closeNext, err = c.openSpec(ctx, cmd, spec)
+	return []gnothi.Option{gnothi.WithOffers(second)}, closeNext, err
 }
 
 // puller finds a local model's file and fetches a known one that is not here.
@@ -197,7 +233,17 @@ func (c *config) options(n numbers) ([]gnothi.Option, error) {
 	if err != nil {
 		return nil, err
 	}
+	var offers []control.Offer
+	if _, auto := policy.(control.Auto); auto {
+		for _, s := range signals {
+			if strings.HasPrefix(s.Name(), "verifier/") {
+				// The user's own verdict: taken to be wrong one time in twenty.
+				offers = append(offers, control.Check{Signal: s, Hit: 0.95, Alarm: 0.05, Cost: 0.1})
+			}
+		}
+	}
 	return []gnothi.Option{
+		gnothi.WithOffers(offers...),
 		gnothi.WithPolicy(name, policy), gnothi.WithSignals(signals...), gnothi.WithCalibrators(set), gnothi.WithRule(n.rule),
 		gnothi.WithForm(c.String("format")), gnothi.WithMaxTokens(n.maxTokens), gnothi.WithLimits(n.limits), gnothi.WithSeed(n.seed),
 	}, nil
