@@ -107,6 +107,7 @@ func askDebate(ctx context.Context, s *eval.Session, item debateItem) (DebateRes
 			ask := "Give your " + name + "."
 			if heard[i] != "" {
 				ask = "Your opponent said: " + prompt.Quote(heard[i]) + "\n" + ask
+				heard[i] = ""
 			}
 			talks[i] = append(talks[i], llm.Message{Role: "user", Text: ask})
 			speech, err := t.Aside(ctx, monitor.Aside{Role: "speech", Index: 2*round + i, Messages: talks[i], MaxTokens: 200, Temperature: 0.7})
@@ -115,7 +116,7 @@ func askDebate(ctx context.Context, s *eval.Session, item debateItem) (DebateRes
 			}
 			said := text.Sanitise(speech.Text)
 			talks[i] = append(talks[i], llm.Message{Role: "assistant", Text: said})
-			heard[1-i] = said
+			heard[1-i] += said
 		}
 		for i, t := range sides {
 			talks[i] = append(talks[i], llm.Message{Role: "user", Text: replace(debateBet.Text, "{who}", who)})
@@ -137,7 +138,7 @@ func askDebate(ctx context.Context, s *eval.Session, item debateItem) (DebateRes
 			if r.Bets[i][round] == nil { // the question without an answer goes
 				talks[i] = talks[i][:len(talks[i])-1]
 			} else if item.Arm == ArmPublic {
-				heard[1-i] += fmt.Sprintf("\nMy bet on winning: %g of 100.", *r.Bets[i][round])
+				heard[1-i] += fmt.Sprintf("\nMy bet on winning: %g of 100.\n", *r.Bets[i][round])
 			}
 		}
 	}
