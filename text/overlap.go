@@ -135,12 +135,12 @@ func common(a, b []string) int {
 
 // lcs is the length of the longest common subsequence, by bit vectors: one word
 // operation for 64 cells of the usual table (Hyyrö 2004).
-func lcs(a, b []string) int {
+func lcs[T comparable](a, b []T) int {
 	if len(a) == 0 || len(b) == 0 {
 		return 0
 	}
 	n := (len(a) + 63) / 64
-	at := make(map[string][]uint64, len(a))
+	at := make(map[T][]uint64, len(a))
 	for i, t := range a {
 		m := at[t]
 		if m == nil {
