@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -171,7 +170,9 @@ func (o checkOptions) run(cmd *cobra.Command, args []string) error {
 		}
 		bar.add()
 		if asJSON {
-			err = encode(cmd, r)
+			enc := json.NewEncoder(w) // one line each
+			enc.SetEscapeHTML(false)
+			err = enc.Encode(r)
 		} else {
 			_, err = io.WriteString(w, r.print(p, many))
 		}
@@ -519,7 +520,7 @@ func (c checker) choose(d document) claims.Source {
 
 // mark lists the claims of a text, none of them checked yet.
 func (r *checked) mark(s string, all []text.Claim) {
-	at := newPositions(s)
+	at := positions{s: s}
 	for _, cl := range all {
 		r.Claims = append(r.Claims, checkedClaim{Text: cl.Text, Span: [2]int{cl.Span.Start, cl.Span.End}, Range: textRange{at.of(cl.Span.Start), at.of(cl.Span.End)}, Status: notChecked})
 	}
@@ -657,44 +658,25 @@ func spent(l *llm.Ledger, wall time.Duration) gnothi.Spend {
 	return out
 }
 
-// positions turns byte offsets, asked for in order or not, into lines and UTF-16
-// units.
+// positions turns byte offsets into lines and UTF-16 units, in one pass: they are
+// asked for in order.
 type positions struct {
-	s      string
-	starts []int
+	s    string
+	done int
+	at   position
 }
 
-func newPositions(s string) positions {
-	p := positions{s, []int{0}}
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\n' {
-			p.starts = append(p.starts, i+1)
+func (p *positions) of(offset int) position {
+	for _, r := range p.s[p.done:offset] {
+		switch {
+		case r == '\n':
+			p.at = position{p.at.Line + 1, 0}
+		case r > 0xFFFF:
+			p.at.Character += 2
+		default:
+			p.at.Character++
 		}
 	}
-	return p
-}
-
-func (p positions) of(at int) position {
-	line, exact := slices.BinarySearch(p.starts, at)
-	if !exact {
-		line--
-	}
-	units := 0
-	for _, r := range p.s[p.starts[line]:at] {
-		if units++; r > 0xFFFF {
-			units++
-		}
-	}
-	return position{line, units}
-}
-
-// MarshalJSON writes what cannot be in JSON, such as broken characters, as
-// replacement characters; spans stay those of the bytes.
-func (r checked) MarshalJSON() ([]byte, error) {
-	type bare checked
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(bare(r))
-	return bytes.TrimSpace(b.Bytes()), err
+	p.done = offset
+	return p.at
 }

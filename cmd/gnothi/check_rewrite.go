@@ -37,7 +37,7 @@ type labelledClaim struct {
 }
 
 // calibration fits the probability that a claim is true, given its support: a
-// logistic curve (Platt) of the support. Its figures are cross-fitted over texts.
+// logistic curve of the support, with Platt's smoothed targets. Its figures are cross-fitted over texts.
 func (o checkOptions) calibration(by, model string) (*claimCalibration, error) {
 	c := &claimCalibration{On: o.calibrate, Method: "platt"}
 	var clusters []string
@@ -95,7 +95,13 @@ func (o checkOptions) calibration(by, model string) (*claimCalibration, error) {
 	}
 	groups := stats.Groups(clusters)
 	c.Clusters = slices.Max(groups) + 1
-	fit := func(score, y []float64) (stats.Map, error) { return stats.FitPlatt(score, y, false) }
+	fit := func(score, y []float64) (stats.Map, error) {
+		soft, err := stats.SmoothTargets(y) // so that labels which a threshold parts have a fit too
+		if err != nil {
+			return nil, err
+		}
+		return stats.FitPlatt(score, soft, false)
+	}
 	if c.fit, err = fit(c.score, c.y); err != nil {
 		return nil, usagef("%s: %w", o.calibrate, err)
 	}
