@@ -61,6 +61,9 @@ func fitEvidence(cmd *cobra.Command, c *config, in string, to destination) error
 		return err
 	}
 	f.tell(cmd)
+	if err := f.labelled(); err != nil {
+		return err
+	}
 	var examples []calibrate.Example
 	var ids, kinds []string
 	incomplete := 0

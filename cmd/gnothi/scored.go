@@ -116,18 +116,42 @@ func readScored(path string, skipBad bool) (*scoredFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(f.rows) == 0 {
-		return nil, usagef("%s: no line has a score and a label (%d without judgement, %d bad)", path, len(f.unjudged), len(f.bad))
+	lines := len(f.rows)
+	if lines == 0 { // the signals are then those of the others
+		lines = len(f.unjudged)
+		for _, s := range f.unjudged {
+			for name, v := range s.Scores {
+				if v != nil {
+					count[name]++
+				}
+			}
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(count)) {
-		if 2*count[name] >= len(f.rows) {
+		if 2*count[name] >= lines {
 			f.names = append(f.names, name)
 		}
 	}
 	if len(f.names) == 0 {
-		return nil, usagef("%s: no signal was read for half of the %d lines", path, len(f.rows))
+		return nil, usagef("%s: no signal was read for half of the %d lines (%d are bad)", path, lines, len(f.bad))
 	}
 	return f, nil
+}
+
+// labelled is an error where no line has a label.
+func (f *scoredFile) labelled() error {
+	if len(f.rows) == 0 {
+		return usagef("%s: none of %d lines has a label", f.path, len(f.unjudged))
+	}
+	return nil
+}
+
+// key is the signal of a column, see columnName.
+func (f *scoredFile) key(column string) (signal string, ok bool) {
+	if !slices.Contains(f.names, column) {
+		column = ""
+	}
+	return column, slices.Contains(f.names, column)
 }
 
 // columnName is how a column is called: by its signal, or by its file if the score has no name.

@@ -89,7 +89,7 @@ type sample struct {
 // statsReport is what stats says with --json: the figures of the main signal, then the rest.
 type statsReport struct {
 	Signal string `json:"signal,omitempty"`
-	stats.Summary
+	*stats.Summary
 	Unjudged  int              `json:"unjudged"`   // lines whose label is null
 	Bad       int              `json:"bad"`        // lines that --skip-bad went past
 	Dropped   int              `json:"incomplete"` // lines that lack one of the signals compared
@@ -148,18 +148,27 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	main.tell(cmd)
+	r := statsReport{Unjudged: len(main.unjudged), Bad: len(main.bad)}
+	if len(main.rows) == 0 && o.calibration != "" {
+		return o.unlabelled(cmd, main, &r)
+	}
+	if err := main.labelled(); err != nil {
+		return err
+	}
 	s, err := o.align(cmd, main)
 	if err != nil {
 		return err
 	}
-	r := statsReport{Unjudged: len(main.unjudged), Bad: len(main.bad), Dropped: s.dropped}
+	r.Dropped = s.dropped
 	if err := o.order(&s, &r); err != nil {
 		return err
 	}
 	first := s.columns[0]
-	if r.Summary, err = stats.Summarise(o.rng(0), first.score, s.y, stats.Options{Resamples: o.fewer(2, len(s.y)), Group: s.kind, Cluster: s.cluster}); err != nil {
+	summary, err := stats.Summarise(o.rng(0), first.score, s.y, stats.Options{Resamples: o.fewer(2, len(s.y)), Group: s.kind, Cluster: s.cluster})
+	if err != nil {
 		return usage(err)
 	}
+	r.Summary = &summary
 	if first.name != "score" || len(s.columns) > 1 {
 		r.Signal = first.name
 	}
@@ -167,7 +176,7 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	if o.risk > 0 {
-		if err := o.promise(s, &r); err != nil {
+		if err := o.promise(main, s, &r); err != nil {
 			return err
 		}
 	}
@@ -176,10 +185,32 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
+	return printOrEncode(cmd, r)
+}
+
+func printOrEncode(cmd *cobra.Command, r statsReport) error {
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return encode(cmd, r)
 	}
 	return printStats(cmd.OutOrStdout(), r)
+}
+
+// unlabelled is for scores of which nothing is known but what they may be compared with.
+func (o statsOptions) unlabelled(cmd *cobra.Command, main *scoredFile, r *statsReport) error {
+	if o.main == "" && len(main.names) > 1 {
+		return usagef("--signal: say which of %s", strings.Join(main.names, ", "))
+	}
+	r.Signal = o.main
+	if r.Signal == "" {
+		r.Signal = main.columnName(main.names[0])
+	}
+	if _, ok := main.key(r.Signal); !ok {
+		return usagef("--signal %s: the file has %s", r.Signal, strings.Join(main.names, ", "))
+	}
+	if err := o.promise(main, sample{columns: []column{{name: r.Signal}}}, r); err != nil {
+		return err
+	}
+	return printOrEncode(cmd, *r)
 }
 
 func (o statsOptions) rng(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(o.seed, stream)) }
@@ -425,19 +456,27 @@ func (o statsOptions) discordant(a, b, y []float64) (onlyA, onlyB int) {
 }
 
 // promise finds a threshold, and sets.
-func (o statsOptions) promise(s sample, r *statsReport) error {
+func (o statsOptions) promise(main *scoredFile, s sample, r *statsReport) error {
 	score, y, cluster, on := s.columns[0].score, s.y, s.cluster, o.in
 	g := &guaranteed{}
+	fresh := slices.Clone(score) // the scores of --in, labelled or not
+	if signal, ok := main.key(s.columns[0].name); ok {
+		for _, row := range main.unjudged {
+			if v := row.Scores[signal]; v != nil {
+				fresh = append(fresh, *v)
+			}
+		}
+	}
 	if o.calibration != "" {
 		f, err := readScored(o.calibration, o.skipBad)
 		if err != nil {
 			return err
 		}
-		name := s.columns[0].name
-		if !slices.Contains(f.names, name) {
-			name = ""
+		if err := f.labelled(); err != nil {
+			return err
 		}
-		if !slices.Contains(f.names, name) {
+		name, ok := f.key(s.columns[0].name)
+		if !ok {
 			return usagef("%s has no score %q", o.calibration, s.columns[0].name)
 		}
 		score, y, on = nil, nil, o.calibration
@@ -452,14 +491,12 @@ func (o statsOptions) promise(s sample, r *statsReport) error {
 			}
 		}
 		cluster = stats.Groups(clusters)
-		if len(score) > 0 && len(s.y) > 0 {
-			drift, err := stats.KolmogorovSmirnov(score, s.columns[0].score)
-			if err != nil {
-				return err
-			}
-			if g.Drift = &drift; drift.P < 0.01 {
-				r.Warnings = append(r.Warnings, fmt.Sprintf("the guarantee does not hold here: the scores of %s differ from those of %s (Kolmogorov–Smirnov distance %.2f, p = %.2g); label some of the new answers", o.in, o.calibration, drift.Statistic, drift.P))
-			}
+		drift, err := stats.KolmogorovSmirnov(score, fresh)
+		if err != nil {
+			return err
+		}
+		if g.Drift = &drift; drift.P < 0.01 {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("the guarantee does not hold here: the scores of %s differ from those of %s (Kolmogorov–Smirnov distance %.2f, p = %.2g); label some of the new answers", o.in, o.calibration, drift.Statistic, drift.P))
 		}
 	}
 	// Lines of one cluster are not independent: one of each, chosen by seed, is.
@@ -482,6 +519,12 @@ func (o statsOptions) promise(s sample, r *statsReport) error {
 	if !g.Holds {
 		r.Warnings = append(r.Warnings, "no guarantee: "+g.Why)
 	}
+	shown := 0
+	for _, v := range fresh {
+		if g.Gives(v) {
+			shown++
+		}
+	}
 	given, wrong := 0, 0
 	binary := true
 	for i, v := range s.columns[0].score {
@@ -493,12 +536,12 @@ func (o statsOptions) promise(s sample, r *statsReport) error {
 			}
 		}
 	}
-	if g.Coverage, err = stats.Wilson(given, len(s.y), 0.95); err != nil {
+	if g.Coverage, err = stats.Wilson(shown, len(fresh), 0.95); err != nil {
 		return err
 	}
 	switch {
 	case given == 0:
-		g.Realised = stats.Missing(0, fmt.Errorf("no answer is given"))
+		g.Realised = stats.Missing(0, fmt.Errorf("no answer with a label is given"))
 	case !binary:
 		g.Realised = stats.Missing(given, fmt.Errorf("graded labels"))
 	default:
@@ -566,7 +609,7 @@ func (o statsOptions) draw(s sample, r *statsReport) error {
 	}
 	charts := map[string]io.WriterTo{"risk-coverage.svg": curve}
 	if len(r.Bins) > 0 {
-		charts["reliability.svg"] = reliabilityChart(r.Summary, s.columns[0].name)
+		charts["reliability.svg"] = reliabilityChart(*r.Summary, s.columns[0].name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(charts)) {
 		path := filepath.Join(o.figure, name)
@@ -735,17 +778,20 @@ func printCalibrationTests(w io.Writer, s stats.Summary) {
 
 func printStats(w io.Writer, r statsReport) error {
 	out := bufio.NewWriter(w)
-	s := r.Summary
 	name := r.Signal
 	if name == "" {
 		name = "score"
 	}
-	fmt.Fprintf(out, "%s, n = %d (95 %% intervals)\n", name, s.N)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, row := range summaryRows(s) {
-		fmt.Fprintf(t, "  %s\t%v\n", row.name, row.f)
+	if s := r.Summary; s != nil {
+		fmt.Fprintf(out, "%s, n = %d (95 %% intervals)\n", name, s.N)
+		for _, row := range summaryRows(*s) {
+			fmt.Fprintf(t, "  %s\t%v\n", row.name, row.f)
+		}
+		printCalibrationTests(t, *s)
+	} else {
+		fmt.Fprintf(out, "%s of %d answers without labels\n", name, r.Unjudged)
 	}
-	printCalibrationTests(t, s)
 	if err := t.Flush(); err != nil {
 		return err
 	}
