@@ -184,6 +184,19 @@ func TestBudgetIsACeiling(t *testing.T) {
 	}
 }
 
+func TestRepliesHaveACeiling(t *testing.T) {
+	m := script.Texts("yes")
+	if _, err := study(item{1, "yes"}).Run(t.Context(), eval.Subject{Model: m}, eval.Options{MaxTokens: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := study(item{1, "yes"}).Run(t.Context(), eval.Subject{Model: m}, eval.Options{MaxTokens: 30}); err != nil {
+		t.Fatal(err)
+	}
+	if ops := m.Ops(); ops[0].Request.MaxTokens != 3 || ops[1].Request.MaxTokens != 8 {
+		t.Errorf("%d and %d tokens, want 3 and 8", ops[0].Request.MaxTokens, ops[1].Request.MaxTokens)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var items []item

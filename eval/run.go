@@ -23,6 +23,7 @@ type Options struct {
 	Seed        uint64     // root of everything random; Source.Rand is made from it
 	Concurrency int        // items at a time; 0 is 4
 	Limits      llm.Limits // ceilings on the whole run
+	MaxTokens   int        // ceiling on every reply, whatever a study asks for; 0: none
 	// Record, if set, hears what became of each item, in the order of the items.
 	Record func(Record) error
 	// Progress, if set, hears how many items are done, of how many.
@@ -39,6 +40,7 @@ func (s Study[I, R]) Run(ctx context.Context, subject Subject, o Options) (*Repo
 	if err := o.Source.check(); err != nil {
 		return fail(err)
 	}
+	subject = subject.shortened(o.MaxTokens)
 	o.Source.Rand = rand.New(rand.NewPCG(llm.Derive(o.Seed, "eval/"+s.Name, 0), llm.Derive(o.Seed, "eval/"+s.Name, 1)))
 	items, err := s.Items(o.Source)
 	if err == nil {

@@ -239,3 +239,33 @@ func (s Subject) lacks(needs string) error {
 	}
 	return nil
 }
+
+// shortened puts a ceiling on the length of the models' replies.
+func (s Subject) shortened(tokens int) Subject {
+	if tokens <= 0 {
+		return s
+	}
+	s.Model = shortened{s.Model, tokens}
+	peers := make([]llm.Model, len(s.Peers))
+	for i, m := range s.Peers {
+		peers[i] = shortened{m, tokens}
+	}
+	s.Peers = peers
+	if s.Judge != nil {
+		s.Judge = shortened{s.Judge, tokens}
+	}
+	return s
+}
+
+type shortened struct {
+	llm.Model
+	tokens int
+}
+
+// Do implements llm.Model.
+func (m shortened) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
+	if n := op.Request.MaxTokens; n == 0 || n > m.tokens {
+		op.Request.MaxTokens = m.tokens
+	}
+	return m.Model.Do(ctx, op)
+}

@@ -59,6 +59,7 @@ type evalOptions struct {
 	judge            string
 	data, out, chart string
 	limit, workers   int
+	maxTokens        int
 }
 
 func evalRunCmd() *cobra.Command {
@@ -85,6 +86,7 @@ report. When a budget ends, the report is of what could be asked.`,
 	f.StringVar(&o.data, "data", "", "folder with the files of the study")
 	f.IntVar(&o.limit, "limit", 0, "at most so many items (0: as many as the study has)")
 	f.IntVar(&o.workers, "concurrency", 4, "items at a time")
+	f.IntVar(&o.maxTokens, "max-tokens", 0, "longest reply, in tokens (0: as the study asks for)")
 	f.StringVar(&o.out, "out", "", "file for what became of each item, JSON Lines")
 	f.StringVar(&o.chart, "figure", "", "SVG file for a picture of the measures")
 	f.Uint64("seed", 1, "root of everything random")
@@ -100,8 +102,8 @@ func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
 	if err != nil {
 		return usage(err)
 	}
-	if o.limit < 0 || o.workers < 1 {
-		return usagef("--limit %d, --concurrency %d: want a limit of 0 or more and a concurrency of 1 or more", o.limit, o.workers)
+	if o.limit < 0 || o.maxTokens < 0 || o.workers < 1 {
+		return usagef("--limit %d, --max-tokens %d, --concurrency %d: want a limit and a length of 0 or more and a concurrency of 1 or more", o.limit, o.maxTokens, o.workers)
 	}
 	if info, err := os.Stat(o.data); o.data != "" && (err != nil || !info.IsDir()) {
 		return usagef("--data %s: want a folder", o.data)
@@ -120,7 +122,7 @@ func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeModels()) }()
-	options := eval.Options{Source: eval.Source{Dir: o.data, N: o.limit}, Seed: n.seed, Concurrency: o.workers, Limits: n.limits}
+	options := eval.Options{Source: eval.Source{Dir: o.data, N: o.limit}, Seed: n.seed, Concurrency: o.workers, Limits: n.limits, MaxTokens: o.maxTokens}
 	if o.out != "" {
 		f, err := os.Create(o.out)
 		if err != nil {
