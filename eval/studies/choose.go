@@ -8,6 +8,7 @@ import (
 	"gnothi/llm"
 	"gnothi/monitor"
 	"gnothi/monitor/prompt"
+	"gnothi/monitor/verbal"
 	"gnothi/text"
 )
 
@@ -99,29 +100,11 @@ func withoutPreamble(s string) string {
 	return s
 }
 
-// yesShare is the probability of yes among yes and no at the first token that is
-// not blank; without log-probabilities that cover half the mass 1 or 0 as the
-// reply has it, nil where it has neither.
+// yesShare is the probability of yes by log-probabilities; without them 1 or 0 as
+// the reply has it, nil where it has neither.
 func yesShare(tokens []llm.Token, reply string) *float64 {
-	for _, tok := range tokens {
-		if strings.TrimSpace(tok.Text) == "" {
-			continue
-		}
-		yes, mass := 0.0, 0.0
-		for _, alt := range tok.Top {
-			switch strings.ToLower(strings.Trim(alt.Text, " \n\t.,!\"'*(")) {
-			case "yes", "true":
-				yes += math.Exp(alt.LogProb)
-				mass += math.Exp(alt.LogProb)
-			case "no", "false":
-				mass += math.Exp(alt.LogProb)
-			}
-		}
-		if mass >= 0.5 && mass <= 1.001 {
-			p := yes / mass
-			return &p
-		}
-		break
+	if p, ok := verbal.YesShare(tokens); ok {
+		return &p
 	}
 	if v, ok := text.ReadBool(text.Sanitise(reply)); ok {
 		p := one(v)

@@ -24,7 +24,7 @@ type GapResult struct {
 
 var (
 	rateBefore = prompt.Template{Name: "rate-before", Version: 1, Text: "You will be asked this question: {question}\nDo not answer it yet. How sure are you that you will answer it correctly? Reply with one whole number from 1 (not at all) to 10 (entirely) and nothing else."}
-	rateAfter  = prompt.Template{Name: "rate-after", Version: 1, Text: "You were asked this question: {question}\n{options}You answered: {answer}\nHow sure are you that your answer is correct? Reply with one whole number from 1 (not at all) to 10 (entirely) and nothing else."}
+	rateAfter  = prompt.Template{Name: "rate-after", Version: 1, Text: "You were asked this question: {question}\nYou answered: {answer}\nHow sure are you that your answer is correct? Reply with one whole number from 1 (not at all) to 10 (entirely) and nothing else."}
 )
 
 // ConfidenceGap is the study confidence-competence-gap (Singh et al. 2023):
@@ -54,7 +54,7 @@ func ConfidenceGap() eval.Suite {
 				return r, err
 			}
 			r.Grade = grade
-			after, err := s.Aside(ctx, monitor.Aside{Role: "after", Text: replace(rateAfter.Fill("question", q.Question, "answer", c.Text), "{options}", ""), MaxTokens: 16})
+			after, err := s.Aside(ctx, monitor.Aside{Role: "after", Text: rateAfter.Fill("question", q.Question, "answer", c.Text), MaxTokens: 16})
 			if err != nil {
 				return r, err
 			}

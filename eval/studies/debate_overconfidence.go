@@ -99,7 +99,7 @@ func askDebate(ctx context.Context, s *eval.Session, item debateItem) (DebateRes
 	var talks [2][]llm.Message // what each side has heard and said
 	heard := [2]string{}       // since its last turn
 	for i, side := range []string{"for", "against"} {
-		rules := replace(replace(debateRules.Fill("motion", item.Motion), "{side}", side), "{about}", about)
+		rules := fill(debateRules, []string{"motion", item.Motion}, "side", side, "about", about)
 		talks[i] = []llm.Message{{Role: "system", Text: rules}}
 	}
 	for round, name := range rounds {
@@ -119,7 +119,7 @@ func askDebate(ctx context.Context, s *eval.Session, item debateItem) (DebateRes
 			heard[1-i] += said
 		}
 		for i, t := range sides {
-			talks[i] = append(talks[i], llm.Message{Role: "user", Text: replace(debateBet.Text, "{who}", who)})
+			talks[i] = append(talks[i], llm.Message{Role: "user", Text: fill(debateBet, nil, "who", who)})
 			for try := range 2 {
 				reply, err := t.Aside(ctx, monitor.Aside{Role: "bet", Index: 4*round + 2*i + try, Messages: talks[i], MaxTokens: 48, Temperature: 0.7})
 				if err != nil {

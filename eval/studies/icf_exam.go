@@ -84,7 +84,7 @@ func askICF(ctx context.Context, s *eval.Session, q QA) (ICFResult, error) {
 		options += o.Letter + ") " + prompt.Quote(o.Text) + "\n"
 		example += o.Letter + ": 0\n"
 	}
-	ask := replace(replace(distribution.Fill("question", q.Question), "{options}", options), "{example}", example)
+	ask := fill(distribution, []string{"question", q.Question}, "options", options, "example", example)
 	reply, err := say(ctx, s.Trial, monitor.Aside{Role: "answer", Text: ask, MaxTokens: 16 * len(question.Options)})
 	if errors.Is(err, eval.ErrRefused) {
 		r.Refused = true

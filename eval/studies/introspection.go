@@ -199,9 +199,9 @@ func (i introspectionItem) hypothetical(t prompt.Template) string {
 		}
 	}
 	if i.Options != nil {
-		ask += " Reply with " + strings.Join(i.Options, " or ") + "."
+		ask += " Reply with " + prompt.Quote(strings.Join(i.Options, " or ")) + "."
 	}
-	return replace(t.Fill("prompt", i.Prompt), "{ask}", ask)
+	return fill(t, []string{"prompt", i.Prompt}, "ask", ask)
 }
 
 func askIntrospection(ctx context.Context, s *eval.Session, item introspectionItem) (IntrospectionResult, error) {

@@ -133,7 +133,7 @@ func askKnowRL(ctx context.Context, s *eval.Session, item knowrlItem) (KnowRLRes
 	for _, seed := range item.Seeds {
 		examples += "Task: " + prompt.Quote(seed.Task) + " " + strings.ToLower(seed.Category) + "\n"
 	}
-	ask := replace(replace(knowrlTask.Text, "{category}", strings.ToLower(item.Category)), "{examples}", examples)
+	ask := fill(knowrlTask, nil, "category", strings.ToLower(item.Category), "examples", examples)
 	reply, err := say(ctx, s.Trial, monitor.Aside{Role: "task", Text: ask, MaxTokens: 80, Temperature: 1})
 	if err != nil {
 		return r, err

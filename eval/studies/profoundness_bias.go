@@ -115,7 +115,7 @@ func ProfoundnessBias() eval.Suite {
 				examples += prompt.Quote(e.text) + " " + fmt.Sprint(e.mark) + "\n"
 			}
 			for i, a := range askings {
-				reply, err := s.Aside(ctx, monitor.Aside{Role: "rate", Index: i, Text: replace(a.template.Fill("statement", item.Text), "{examples}", examples), MaxTokens: a.tokens, Temperature: a.temperature})
+				reply, err := s.Aside(ctx, monitor.Aside{Role: "rate", Index: i, Text: fill(a.template, []string{"statement", item.Text}, "examples", examples), MaxTokens: a.tokens, Temperature: a.temperature})
 				if err != nil {
 					return r, err
 				}

@@ -7,6 +7,7 @@ import (
 
 	"gnothi/eval"
 	"gnothi/monitor"
+	"gnothi/monitor/prompt"
 	"gnothi/text"
 )
 
@@ -65,5 +66,16 @@ func label(reply string, labels ...string) (string, error) {
 	return "", unparsed(strings.Join(labels, " or "), reply)
 }
 
-// replace puts words of ours into a slot of a filled prompt.
-func replace(filled, slot, words string) string { return strings.Replace(filled, slot, words, 1) }
+// fill puts values into the slots of a template in one pass, so that no value is
+// searched for slots: pairs of slot and value, of which the data are quoted and
+// the rest, words of ours and what is quoted already, is not.
+func fill(t prompt.Template, data []string, ours ...string) string {
+	var pairs []string
+	for i := 0; i+1 < len(data); i += 2 {
+		pairs = append(pairs, "{"+data[i]+"}", prompt.Quote(data[i+1]))
+	}
+	for i := 0; i+1 < len(ours); i += 2 {
+		pairs = append(pairs, "{"+ours[i]+"}", ours[i+1])
+	}
+	return strings.NewReplacer(pairs...).Replace(t.Text)
+}

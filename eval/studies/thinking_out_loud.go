@@ -91,7 +91,7 @@ func withOptions(t prompt.Template, q QA) string {
 	if options != "" {
 		options += "Answer with the letter of one of them.\n"
 	}
-	return replace(t.Fill("question", q.Question), "{options}", options)
+	return fill(t, []string{"question", q.Question}, "options", options)
 }
 
 func measureThinking(rs []ThinkingResult) []eval.Measure {
