@@ -21,7 +21,7 @@ import (
 
 func calibrateCmd() *cobra.Command {
 	var in, keep, dir, priors, figure, held string
-	var own bool
+	var own, demo bool
 	var workers, limit int
 	cmd := &cobra.Command{
 		Use:   "calibrate",
@@ -55,8 +55,16 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 				}
 			}
 			to := destination{dir: dir, figure: figure, held: held}
+			if demo {
+				to.dir = ""
+				return fitEvidence(cmd, c, demonstration(), to)
+			}
 			if !own && holdsScores(in) {
-				return fitEvidence(cmd, c, in, to)
+				f, err := readScored(in, false)
+				if err != nil {
+					return err
+				}
+				return fitEvidence(cmd, c, f, to)
 			}
 			rows, err := labelled(cmd, c, in, own, limit, workers, keep)
 			if err != nil {
@@ -72,6 +80,7 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 	f := cmd.Flags()
 	f.StringVar(&in, "in", "", "questions with answers, labelled beliefs that --keep wrote, or labelled scores (- is standard input)")
 	f.BoolVar(&own, "builtin", false, "gnothi's own questions: fit on one half, figures on the other")
+	f.BoolVar(&demo, "demo", false, "made-up evidence, to see what is told; nothing is stored")
 	f.StringVar(&keep, "keep", "", "file for the labelled beliefs; what it holds already is not asked again")
 	f.StringVar(&dir, "save-to", "", "folder for the calibrator (default: the user's configuration)")
 	f.StringVar(&figure, "figure", "", "folder for pictures: reliability, risk and coverage, what each signal adds")
@@ -196,7 +205,7 @@ var errOther = errors.New("not a file of labelled beliefs")
 
 // report is what calibrate says with --json.
 type report struct {
-	Saved   string         `json:"saved"`
+	Saved   string         `json:"saved,omitempty"`
 	Key     calibrate.Key  `json:"key"`
 	Signals []string       `json:"signals"`
 	Fitted  int            `json:"fitted_on"`
@@ -330,6 +339,8 @@ func printReport(cmd *cobra.Command, r report, asked int) error {
 	for _, p := range r.Pictures {
 		fmt.Fprintf(out, "\nDrawn: %s", p)
 	}
-	fmt.Fprintf(out, "\nStored in %s\n", r.Saved)
+	if r.Saved != "" {
+		fmt.Fprintf(out, "\nStored in %s\n", r.Saved)
+	}
 	return out.Flush()
 }

@@ -54,12 +54,35 @@ func fitCalibrator(key calibrate.Key, name, on string, examples []calibrate.Exam
 	return set.FitFew(key, name, on, examples)
 }
 
-// fitEvidence fits a calibrator on labelled scores: no model is asked.
-func fitEvidence(cmd *cobra.Command, c *config, in string, to destination) error {
-	f, err := readScored(in, false)
-	if err != nil {
-		return err
+// demonstration is made-up evidence: 300 labelled answers of which two signals each know a part and a third nothing, and 60
+// without labels, half of them unlike any of those.
+func demonstration() *scoredFile {
+	const agreement, likelihood, noise = "consistency/agreement", "likelihood/mean-logprob", "verbal/stated"
+	rng := rand.New(rand.NewPCG(1, 0))
+	f := &scoredFile{path: "made-up answers", names: []string{agreement, likelihood, noise}}
+	for i := range 360 {
+		a, b := rng.NormFloat64(), rng.NormFloat64()
+		row := scored{ID: lineID(fmt.Sprint(i)), Label: label{true, i < 300, 0}}
+		if rng.Float64() < stats.Sigmoid(1.5*a+0.8*b) {
+			row.Label.value = 1
+		}
+		if i >= 330 { // sure of what it never says twice
+			a, b = -3, 3+0.3*b
+		}
+		p, q, r := stats.Sigmoid(a), stats.Sigmoid(b), 0.6+0.35*rng.Float64()
+		row.Scores = map[string]*float64{agreement: &p, likelihood: &q, noise: &r}
+		if row.Label.judged {
+			f.rows = append(f.rows, row)
+		} else {
+			f.unjudged = append(f.unjudged, row)
+		}
 	}
+	return f
+}
+
+// fitEvidence fits a calibrator on labelled scores: no model is asked.
+func fitEvidence(cmd *cobra.Command, c *config, f *scoredFile, to destination) error {
+	in := f.path
 	f.tell(cmd)
 	if err := f.labelled(); err != nil {
 		return err
@@ -106,8 +129,10 @@ func fitEvidence(cmd *cobra.Command, c *config, in string, to destination) error
 	if r.Unlabelled, err = f.unlike(cal, examples); err != nil {
 		return err
 	}
-	if r.Saved, err = cal.Save(to.dir); err != nil {
-		return err
+	if to.dir != "" {
+		if r.Saved, err = cal.Save(to.dir); err != nil {
+			return err
+		}
 	}
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return encode(cmd, r)
@@ -205,7 +230,7 @@ func (f *scoredFile) unlike(cal *calibrate.Calibrator, examples []calibrate.Exam
 
 // destination is where calibrate puts what it finds.
 type destination struct {
-	dir    string // of calibrators
+	dir    string // of calibrators; empty: nothing is stored
 	figure string // of pictures; empty: none
 	held   string // file of cross-fitted probabilities; empty: none
 }
