@@ -316,8 +316,8 @@ func (r *judgeReport) finish(g *judging) error {
 	r.Shares = map[string]stats.Figure{}
 	if len(r.won) <= 20 { // keys of systems, not of answers
 		for key, shares := range r.won {
-			if f, err := stats.Mean(shares, nil, 0.95); err == nil && len(shares) > 1 {
-				r.Shares[key] = f
+			if len(shares) > 1 {
+				r.Shares[key] = judge.WinRate(shares, "")
 			}
 		}
 	}

@@ -29,6 +29,7 @@ type Bias struct {
 	Win        stats.Figure `json:"win_rate"`
 	WinMatched stats.Figure `json:"win_rate_length_matched"`
 	Unparsed   stats.Figure `json:"unparsed"`
+	Forced     stats.Figure `json:"forced"` // read off less than half of the distribution
 	// Self is the judge's preference for its own, where it was measured ([SelfPreference]).
 	Self *DBG `json:"self_preference,omitempty"`
 	// SameFamily names a judge and what it judges if they are of one family.
@@ -143,6 +144,7 @@ func (b *Tally) Bias() Bias {
 		Position: share(b.placed, b.pairs, "nothing was asked in both orders"),
 		First:    share(b.firsts, b.placed, "no verdict followed the order"),
 		Unparsed: share(b.count.Unparsed, b.count.Asked, "nothing was asked"),
+		Forced:   share(b.count.Forced, b.count.Asked, "nothing was asked"),
 		Self:     b.Self, SameFamily: b.SameFamily,
 	}
 	out.LengthSlope = b.slope()
@@ -157,17 +159,20 @@ func (b *Tally) Bias() Bias {
 			longer = append(longer, 1-o)
 		}
 	}
-	out.Longer = meanOf(longer, "no pair differs in length by more than a tenth")
-	out.Win = meanOf(b.outcome, "nothing was compared")
-	out.WinMatched = meanOf(same, "no pair is within a tenth in length")
+	out.Longer = WinRate(longer, "no pair differs in length by more than a tenth")
+	out.Win = WinRate(b.outcome, "nothing was compared")
+	out.WinMatched = WinRate(same, "no pair is within a tenth in length")
 	return out
 }
 
-func meanOf(x []float64, why string) stats.Figure {
-	f, err := stats.Mean(x, nil, 0.95)
+// WinRate is the mean of outcomes in [0,1], its interval cut to that range; why
+// says what it means that there are none.
+func WinRate(outcomes []float64, why string) stats.Figure {
+	f, err := stats.Mean(outcomes, nil, 0.95)
 	if err != nil {
-		return stats.Missing(len(x), errors.New(why))
+		return stats.Missing(len(outcomes), errors.New(why))
 	}
+	f.Low, f.High = max(0, f.Low), min(1, f.High)
 	return f
 }
 
@@ -211,6 +216,9 @@ func (b Bias) String() string {
 		fmt.Fprintf(&s, "%-24s not measured (needs the candidates' models and a panel)\n", "self-preference (DBG)")
 	}
 	line("unparsed", b.Unparsed)
+	if b.Forced.Value > 0 {
+		line("forced", b.Forced)
+	}
 	for _, f := range b.SameFamily {
 		fmt.Fprintf(&s, "%-24s %s\n", "same family", f)
 	}

@@ -3,7 +3,7 @@ package judge
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -45,7 +45,8 @@ type Judge struct {
 	Rubric    string // what counts; "": DefaultRubric
 	Low, High int    // ends of the scale of Rate; 0, 0: 1 to 5
 	// Votes is how often one prompt is answered, odd. 0: once where the model
-	// has log-probabilities, three times elsewhere.
+	// has log-probabilities, three times elsewhere. One vote without reasoning of a
+	// model that scores given text is not written but read off ([llm.ScoreText]).
 	Votes       int
 	Temperature float64 // of several votes; 0: 0.7. A single vote is greedy.
 	Reference   Reference
@@ -138,8 +139,12 @@ func (j *Judge) single() *Judge {
 }
 
 // A fence delimits texts so that none of them can end its own: the lines carry
-// a mark that hangs on the trial's seed and on all that stands between.
+// a mark that hangs on the trial's seed and on all that stands between, and that
+// occurs in none of it.
 type fence struct{ mark string }
+
+// letters spells marks: few tokens, and none of them a word.
+var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 
 func newFence(seed uint64, texts ...string) fence {
 	for i := 0; ; i++ {
@@ -148,7 +153,7 @@ func newFence(seed uint64, texts ...string) fence {
 		for _, s := range texts {
 			fmt.Fprintf(h, "/%d:%s", len(s), s)
 		}
-		mark := hex.EncodeToString(h.Sum(nil)[:8])
+		mark := letters.EncodeToString(h.Sum(nil))[:6]
 		clear := true
 		for _, s := range texts {
 			clear = clear && !strings.Contains(s, mark)
@@ -252,9 +257,10 @@ type vote[V any] struct {
 	ok    bool
 }
 
-// ask puts one prompt n times and asks once again for what could not be read.
+// ask puts one prompt n times and, with again, asks once more for what could not
+// be read.
 // What a budget cut off is left out; it is an error only where nothing came.
-func ask[V any](ctx context.Context, j *Judge, t *monitor.Trial, text string, n, tokens int, read func(llm.Choice) (V, bool)) ([]vote[V], error) {
+func ask[V any](ctx context.Context, j *Judge, t *monitor.Trial, text string, n, tokens int, again bool, read func(llm.Choice) (V, bool)) ([]vote[V], error) {
 	a := monitor.Aside{Role: "judge", Index: place(text), Text: text, MaxTokens: tokens, TopLogProbs: 20}
 	if n > 1 {
 		a.Temperature = j.warmth()
@@ -272,18 +278,18 @@ func ask[V any](ctx context.Context, j *Judge, t *monitor.Trial, text string, n,
 		}
 		votes = append(votes, vote[V]{v, r, ok})
 	}
-	if len(bad) == 0 || errors.Is(err, llm.ErrBudget) {
+	if len(bad) == 0 || !again || errors.Is(err, llm.ErrBudget) {
 		return votes, nil
 	}
 	a.Index, a.Text, a.Temperature = a.Index+1, a.Text+"\n\nA reply without that line says nothing.", j.warmth()
-	again, err := t.Asides(ctx, a, len(bad))
+	mended, err := t.Asides(ctx, a, len(bad))
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if err != nil && !errors.Is(err, llm.ErrBudget) && len(again) == 0 {
+	if err != nil && !errors.Is(err, llm.ErrBudget) && len(mended) == 0 {
 		return nil, err
 	}
-	for i, r := range again {
+	for i, r := range mended {
 		if v, ok := read(r); ok {
 			votes[bad[i]] = vote[V]{v, r, true}
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
+	"unicode/utf8"
 
 	"gnothi/llm"
 	"gnothi/monitor"
@@ -15,7 +17,7 @@ type poll struct {
 	votes    []vote[spoken]
 	unparsed int
 	p        []float64 // the probability of each word; nil where nothing could be read
-	source   string    // logprobs, samples, votes
+	source   string    // logprobs, samples, votes, forced
 	mass     float64   // mean captured mass, where log-probabilities were read
 }
 
@@ -24,15 +26,25 @@ type poll struct {
 // [Fallback] samples instead.
 func (j *Judge) poll(ctx context.Context, t *monitor.Trial, text string, r reader) (poll, error) {
 	n := j.votes(t.Model)
-	votes, err := ask(ctx, j, t, text, n, j.tokens(), r.read)
-	if err != nil {
-		return poll{}, err
+	scored := n == 1 && !j.Reason && r.high <= 9 && t.Model.Can(llm.ScoreText)
+	var p poll
+	if scored {
+		v, err := slot(ctx, t, text, r)
+		if err != nil {
+			return poll{}, err
+		}
+		p = newPoll([]vote[spoken]{v}, r)
+	} else {
+		votes, err := ask(ctx, j, t, text, n, j.tokens(), true, r.read)
+		if err != nil {
+			return poll{}, err
+		}
+		p = newPoll(votes, r)
 	}
-	p := newPoll(votes, r)
 	if n > 1 || !t.Model.Can(llm.LogProbs) || p.source == "logprobs" || p.unparsed > 0 {
 		return p, nil
 	}
-	votes, err = ask(ctx, j, t, text, Fallback, j.tokens(), r.read)
+	votes, err := ask(ctx, j, t, text, Fallback, j.tokens(), !scored, r.read)
 	switch {
 	case errors.Is(err, llm.ErrBudget):
 		return p, nil // what was bought is used
@@ -40,11 +52,61 @@ func (j *Judge) poll(ctx context.Context, t *monitor.Trial, text string, r reade
 		return poll{}, err
 	}
 	for i := range votes {
-		votes[i].value.p = nil
+		votes[i].value.p, votes[i].value.mass = nil, 0
 	}
-	p = newPoll(votes, r)
-	p.source = "samples"
-	return p, nil
+	samples := newPoll(votes, r)
+	if scored && 2*samples.unparsed > len(votes) {
+		return p, nil // the scoring was the other asking
+	}
+	samples.source = "samples"
+	return samples, nil
+}
+
+// slot reads a verdict off the log-probabilities of every word behind the
+// beginning of the verdict's line. Below half of the distribution there it is
+// forced: what the model would rather say of two things that it would not say.
+func slot(ctx context.Context, t *monitor.Trial, text string, r reader) (vote[spoken], error) {
+	const lead = "Verdict:"
+	out := vote[spoken]{value: spoken{word: 0, p: make([]float64, len(r.words))}, ok: true}
+	for i, w := range r.words {
+		if w = strings.ToUpper(w[:1]) + w[1:]; w == "Tie" {
+			w = "tie"
+		}
+		res, err := t.Do(ctx, llm.Op{
+			Kind: llm.Score, Role: "judge", Continuation: lead + " " + w,
+			Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: text}}, LogProbs: true},
+		})
+		if err != nil {
+			return out, err
+		}
+		if len(res.Choices) == 0 {
+			return out, fmt.Errorf("model %s scored nothing", t.Model.ID())
+		}
+		sum, at := 0.0, 0
+		for _, tok := range res.Choices[0].Tokens {
+			if at += len(tok.Text); at > len(lead) {
+				sum += tok.LogProb
+			}
+		}
+		if !(sum <= 1e-3) || at <= len(lead) {
+			return out, fmt.Errorf("model %s: log-probability %v of %d bytes of a verdict makes no sense", t.Model.ID(), sum, at)
+		}
+		out.value.p[i] = math.Exp(sum)
+		out.value.mass += out.value.p[i]
+		if out.value.p[i] > out.value.p[out.value.word] {
+			out.value.word = i
+		}
+	}
+	if out.value.mass == 0 {
+		out.ok = false
+		return out, nil
+	}
+	out.value.number = float64(r.low + out.value.word)
+	for i := range out.value.p {
+		out.value.p[i] /= out.value.mass
+	}
+	out.value.forced = out.value.mass < 0.5
+	return out, nil
 }
 
 // newPoll counts: a vote with log-probabilities gives each word its
@@ -59,7 +121,7 @@ func newPoll(votes []vote[spoken], r reader) poll {
 		case !v.ok:
 			p.unparsed++
 			continue
-		case v.value.mass >= 0.5:
+		case v.value.mass >= 0.5 || v.value.forced:
 			for w, q := range v.value.p {
 				sum[w] += q
 			}
@@ -77,6 +139,11 @@ func newPoll(votes []vote[spoken], r reader) poll {
 		return p
 	}
 	p.mass /= read
+	for _, v := range votes {
+		if v.value.forced {
+			p.source = "forced"
+		}
+	}
 	if !pure {
 		p.source, p.mass = "votes", 0
 		for w := range sum {
@@ -112,7 +179,7 @@ func (p poll) leader() int {
 // there are no log-probabilities.
 func (p poll) margin(a, b int) float64 {
 	const least = 1e-6 // a word that no alternative begins with
-	if p.source != "logprobs" {
+	if p.source != "logprobs" && p.source != "forced" {
 		return math.Log(p.p[a]) - math.Log(p.p[b])
 	}
 	sum, n := 0.0, 0.0
@@ -137,9 +204,21 @@ func (p poll) missing(verb string) error {
 type Count struct {
 	Asked    int // prompts' replies, those asked for again counted once
 	Unparsed int // still without a verdict when asked again
+	Forced   int // read off less than half of the distribution
 }
 
-func (c *Count) add(o Count)    { c.Asked += o.Asked; c.Unparsed += o.Unparsed }
-func (p poll) count() (c Count) { return Count{len(p.votes), p.unparsed} }
-func tolerable(err error) bool  { return errors.Is(err, ErrUnparsed) }
-func runes(s string) (n int)    { return len([]rune(s)) }
+func (c *Count) add(o Count) {
+	c.Asked, c.Unparsed, c.Forced = c.Asked+o.Asked, c.Unparsed+o.Unparsed, c.Forced+o.Forced
+}
+
+func (p poll) count() Count {
+	c := Count{Asked: len(p.votes), Unparsed: p.unparsed}
+	if p.source == "forced" {
+		c.Forced = len(p.votes)
+	}
+	return c
+}
+
+func tolerable(err error) bool { return errors.Is(err, ErrUnparsed) }
+
+func runes(s string) int { return utf8.RuneCountInString(s) }

@@ -153,7 +153,7 @@ func (j *Judge) rank(ctx context.Context, t *monitor.Trial, cs []*monitor.Candid
 	if err != nil {
 		return nil, nil, count, err
 	}
-	votes, err := ask(ctx, j, t, prompt, j.votes(t.Model), max(j.tokens(), 8+4*len(texts)), func(c llm.Choice) ([]int, bool) {
+	votes, err := ask(ctx, j, t, prompt, j.votes(t.Model), max(j.tokens(), 8+4*len(texts)), true, func(c llm.Choice) ([]int, bool) {
 		return readRanking(c, len(texts), j.Reason)
 	})
 	if err != nil {

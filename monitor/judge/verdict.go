@@ -147,6 +147,7 @@ type spoken struct {
 	word   int       // which of the words, −1 where it is none (a rating between two)
 	p      []float64 // their probabilities, which sum to 1; nil without log-probabilities
 	mass   float64   // how much of the distribution the words hold
+	forced bool      // p serves although mass is below one half
 }
 
 // reader reads a verdict that is one of words, or with a scale a number; the
