@@ -17,7 +17,7 @@ import (
 // the two most likely tokens. The score is Δ, at least 0. Needs the two most
 // likely tokens at each place, and an answer that stands in the reply.
 func AnswerSpanGap() monitor.Signal {
-	return monitor.Each("likelihood/answer-span-gap", func(_ context.Context, _ *monitor.Trial, c *monitor.Candidate) (monitor.Reading, error) {
+	return monitor.Needs(monitor.AnswerTokens|monitor.Alternatives, monitor.Each("likelihood/answer-span-gap", func(_ context.Context, _ *monitor.Trial, c *monitor.Candidate) (monitor.Reading, error) {
 		tokens := answerTokens(c)
 		if len(tokens) == 0 {
 			return monitor.Reading{}, &monitor.MissingError{Needs: "an answer whose tokens are found in the reply"}
@@ -37,7 +37,7 @@ func AnswerSpanGap() monitor.Signal {
 		}
 		raw := sum / float64(len(tokens))
 		return monitor.Reading{Score: math.Max(0, raw), Raw: raw, Source: "logprobs", Reads: len(tokens)}, nil
-	})
+	}))
 }
 
 // answerTokens are the tokens that the last occurrence of the answer touches,
