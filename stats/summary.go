@@ -199,6 +199,7 @@ func accuracy(y []float64, o Options) Figure {
 	if err != nil {
 		return Missing(len(y), err)
 	}
+	f.Low, f.High = max(0, f.Low), min(1, f.High) // NaN stays
 	return f
 }
 

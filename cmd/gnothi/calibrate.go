@@ -301,7 +301,7 @@ func summarise(rows []graded, p []float64) (stats.Summary, error) {
 			clusters[i] = "#" + g.ID
 		}
 	}
-	o := stats.Options{Cluster: stats.Groups(clusters)}
+	o := stats.Options{Cluster: shared(clusters)}
 	if kinds[0] != "" {
 		o.Group = stats.Groups(kinds)
 	}

@@ -249,9 +249,7 @@ func (to destination) show(r *report, examples []calibrate.Example, held []float
 			clusters[i] = "#" + ids[i]
 		}
 	}
-	if groups := stats.Groups(clusters); slices.Max(groups)+1 < len(groups) {
-		s.cluster = groups
-	}
+	s.cluster = shared(clusters)
 	if slices.ContainsFunc(kinds, func(k string) bool { return k != kinds[0] }) {
 		s.kind = stats.Groups(kinds)
 	}

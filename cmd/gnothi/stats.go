@@ -299,10 +299,7 @@ lines:
 	if s.dropped > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d lines lack one of the signals and are left out\n", s.dropped)
 	}
-	groups := stats.Groups(clusters)
-	if slices.Max(groups)+1 < len(groups) {
-		s.cluster = groups
-	}
+	s.cluster = shared(clusters)
 	if slices.ContainsFunc(kinds, func(k string) bool { return k != kinds[0] }) {
 		s.kind = stats.Groups(kinds)
 	}
