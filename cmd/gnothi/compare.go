@@ -30,8 +30,8 @@ func compareCmd() *cobra.Command {
 	var workers, limit int
 	var margin float64
 	cmd := &cobra.Command{
-		Use:   "compare --policy A --policy B",
-		Short: "Two policies on the same questions",
+		Use:   "compare --policy A --policy B [--policy C …]",
+		Short: "Policies on the same questions",
 		Long: `Ask the same questions under two policies and compare them question by question:
 who is right where the other is wrong, what each costs, and whether the second is
 worse than the first by less than a margin.
@@ -40,14 +40,22 @@ Of a policy that revises, the table says how many right first answers stayed rig
 (confidence), how many wrong ones became right (critique), and where that lies
 between the worst and the best (relative score; 0.5 is no change). A loop must beat
 its control: with --equal-tokens the second policy goes on, question by question,
-until it has spent the tokens that the first one did there.`,
+until it has spent the tokens that the first one did there.
+
+With more than two policies each is compared with the first, p-values are corrected
+for their number, and a policy that another beats on both accuracy and tokens is
+named; --figure draws accuracy over tokens.`,
 		Example: `  gnothi compare --policy "self-consistency?n=40" --policy auto --builtin --limit 1000
   gnothi compare --policy review --policy retry --equal-tokens --builtin --limit 200
-  gnothi compare --policy direct --policy "self-refine?rounds=1" --in questions.jsonl`,
+  gnothi compare --policy direct --policy "self-refine?rounds=1" --in questions.jsonl
+  gnothi compare --policy "self-consistency?n=40" --policy auto --policy direct --model replay:dist/recordings.jsonl --builtin --figure frontier.svg`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if len(policies) != 2 {
-				return usagef("give --policy twice: what is compared, and with what")
+			if len(policies) < 2 {
+				return usagef("give --policy twice or more: what is compared, and with what")
+			}
+			if equal && len(policies) > 2 {
+				return usagef("--equal-tokens compares two policies")
 			}
 			if !(margin > 0 && margin < 1) {
 				return usagef("margin %g: want a share between 0 and 1, such as 0.01", margin)
@@ -67,10 +75,10 @@ until it has spent the tokens that the first one did there.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&policies, "policy", nil, "a policy; give two")
+	f.StringArrayVar(&policies, "policy", nil, "a policy; give two or more")
 	modelFlags(f)
 	f.StringVar(&in, "in", "", "questions with answers, JSON Lines")
-	f.StringVar(&figure, "figure", "", "file for the confidence and critique of both as SVG")
+	f.StringVar(&figure, "figure", "", "SVG file: of two policies the confidence and critique, of more the accuracy over tokens")
 	f.StringVar(&keep, "keep", "", "file for every graded answer with its samples, JSON Lines")
 	f.BoolVar(&own, "builtin", false, "gnothi's own questions")
 	f.StringVar(&half, "half", "apart", "which of them: apart (no calibrator was fitted on them), fit or all")
@@ -159,9 +167,14 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, o compari
 	if err != nil {
 		return err
 	}
-	options, err := c.options(n)
-	if err != nil {
-		return err
+	var second control.Policy
+	for _, spec := range policies { // wrong usage shows before any work
+		if second, err = c.policy(spec, n); err != nil {
+			return usage(err)
+		}
+	}
+	if _, ok := control.UpTo(second, 1); o.equal && !ok {
+		return usagef("policy %s: it cannot go on until its tokens are spent; --equal-tokens wants a vote or a loop second", policies[1])
 	}
 	ctx := cmd.Context()
 	model, closeModel, err := c.openModel(ctx, cmd)
@@ -179,20 +192,18 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, o compari
 		enc := json.NewEncoder(f)
 		record = func(g graded) error { return enc.Encode(recorded{g.ID, g.Policy, g.Grade, explained(g.Belief)}) }
 	}
-	out := comparison{N: len(qs), EqualTokens: o.equal}
+	arms := make([]arm, len(policies))
 	spent := map[string]int64{}
-	for i, a := range []*arm{&out.A, &out.B} {
-		policy, err := c.policy(policies[i], n)
+	for i := range arms {
+		a := &arms[i]
+		options, err := c.optionsFor(policies[i], n)
 		if err != nil {
-			return usage(err)
+			return err
 		}
 		if o.equal && i == 1 {
-			if _, ok := control.UpTo(policy, 1); !ok {
-				return usagef("policy %s: it cannot go on until its tokens are spent; --equal-tokens wants a vote or a loop second", policies[i])
-			}
-			policy = spending{policy, spent}
+			options = append(options, gnothi.WithPolicy(policies[i], spending{second, spent}))
 		}
-		mind, err := gnothi.New(model, append(options, gnothi.WithPolicy(policies[i], policy))...)
+		mind, err := gnothi.New(model, options...)
 		if err != nil {
 			return err
 		}
@@ -220,6 +231,11 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, o compari
 			return err
 		}
 	}
+	asJSON, _ := cmd.Flags().GetBool("json")
+	if len(arms) > 2 {
+		return newFrontier(arms).show(cmd, o.figure, asJSON)
+	}
+	out := comparison{N: len(qs), A: arms[0], B: arms[1], EqualTokens: o.equal}
 	if err := out.test(o.margin); err != nil {
 		return err
 	}
@@ -228,7 +244,7 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, o compari
 			return err
 		}
 	}
-	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+	if asJSON {
 		return encode(cmd, out)
 	}
 	return out.print(cmd)

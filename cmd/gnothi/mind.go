@@ -215,7 +215,11 @@ func puller(cmd *cobra.Command) func(context.Context, string) (local.File, error
 
 // options turns the configuration into what a Mind is made with.
 func (c *config) options(n numbers) ([]gnothi.Option, error) {
-	name := c.String("policy")
+	return c.optionsFor(c.String("policy"), n)
+}
+
+// optionsFor is options for another policy than the configuration's.
+func (c *config) optionsFor(name string, n numbers) ([]gnothi.Option, error) {
 	policy, err := c.policy(name, n)
 	if err != nil {
 		return nil, usage(err)
