@@ -41,7 +41,7 @@ func judgeCmd() *cobra.Command {
 		Use:   "judge --in FILE",
 		Short: "Rate, compare, rank, verify or tag answers, with the judge's biases beside",
 		Long: `Let a model judge answers. A line is {"id"?, "question", "candidates": {key: text},
-"reference"?, "context"?, "rubric"?, "models"?: {key: name}, "label"?}.
+"reference"?, "context"?, "rubric"?, "models"?: {key: name}, "kind"?, "label"?}.
 
   rate      each candidate by the rubric, on --scale
   compare   every two candidates against each other
@@ -109,6 +109,7 @@ type judgeLine struct {
 	Reference  string            `json:"reference"`
 	Rubric     string            `json:"rubric"`
 	Models     map[string]string `json:"models"` // which model wrote a candidate
+	Kind       string            `json:"kind"`   // tag: shares are also given within each
 	Label      json.RawMessage   `json:"label"`
 
 	keys   []string
@@ -225,6 +226,11 @@ func (o judgeOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 		defer closeModel()
+	}
+	for i, m := range g.gold {
+		if m.ID().Key() == g.model.ID().Key() {
+			return usagef("--panel %s is the judge itself: gold judgements have to come from others", o.panel[i])
+		}
 	}
 	if len(o.probe) > 0 {
 		return g.runProbe(cmd)
@@ -678,7 +684,7 @@ func (g *judging) tag(ctx context.Context, t *monitor.Trial, j *judge.Judge, cs 
 		out.Tags[key] = tags
 		out.tell(func(r *judgeReport) {
 			r.tally.Tagged(v, nil)
-			r.tagged(v)
+			r.tagged(out.line.Kind, v)
 			for _, tag := range v.Tags {
 				r.votes = append(r.votes, tag.Votes)
 				r.read(tag.Err)

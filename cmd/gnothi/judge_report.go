@@ -173,7 +173,7 @@ type judgeReport struct {
 	Bias     judge.Bias              `json:"bias"`
 	Labels   *judge.Agreement        `json:"agreement_with_labels,omitempty"`
 	Votes    stats.Figure            `json:"agreement_of_votes"` // Krippendorff's alpha, between replies or members of the panel
-	Shares   map[string]stats.Figure `json:"shares,omitempty"`   // compare, rank: by key; tag: by label
+	Shares   map[string]stats.Figure `json:"shares,omitempty"`   // compare, rank: by key; tag: by label, and by label and kind
 	// Compounded is the share of texts in which two labels reach grade 2 (rose-frame).
 	Compounded *stats.Figure `json:"compounded,omitempty"`
 	Spend      judgeSpend    `json:"spend"`
@@ -199,6 +199,9 @@ func newJudgeReport(g *judging) *judgeReport {
 	}
 	for _, m := range g.gold {
 		r.Gold = append(r.Gold, m.ID().String())
+		if family := judge.Family(m.ID()); family != "" && family == judge.Family(g.model.ID()) {
+			r.tally.SameFamily = append(r.tally.SameFamily, "the panel's "+m.ID().String()+" and the judge")
+		}
 	}
 	for _, l := range g.labels {
 		r.graded = r.graded || l.Max > 1
@@ -258,11 +261,16 @@ func (r *judgeReport) winners(scores map[string]*float64) {
 	}
 }
 
-func (r *judgeReport) tagged(v judge.Tags) {
+func (r *judgeReport) tagged(kind string, v judge.Tags) {
 	for _, tag := range v.Tags {
-		if tag.Err == nil {
-			h := r.held[tag.Label]
-			r.held[tag.Label] = [2]int{h[0] + btoi(tag.Grade > 0), h[1] + 1}
+		names := []string{tag.Label}
+		if kind != "" {
+			names = append(names, tag.Label+", "+kind)
+		}
+		for _, name := range names {
+			if h := r.held[name]; tag.Err == nil {
+				r.held[name] = [2]int{h[0] + btoi(tag.Grade > 0), h[1] + 1}
+			}
 		}
 	}
 	r.compounded[1]++

@@ -34,10 +34,8 @@ var compareTemplate = prompt.Template{Name: "compare", Version: 1, Text: "{shown
 var sides = []string{"a", "b", "tie"}
 
 // Compare says which of two candidates is better. Both orders are asked, each
-// Votes times (self-reference-ai-feedback with Reference OwnAnswer and Reason:
-// critique against one's own answer, then a choice; its strength is the chosen
-// reading of "semantic perplexity"). Candidates that are the same text tie
-// unasked. ErrUnparsed if an order stays without a verdict.
+// Votes times. Candidates that are the same text tie unasked. ErrUnparsed if an
+// order stays without a verdict.
 func (j *Judge) Compare(ctx context.Context, t *monitor.Trial, a, b *monitor.Candidate) (Comparison, error) {
 	return monitor.Get(ctx, t, compared{j, a, b})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"gnothi/monitor"
 	"gnothi/stats"
@@ -165,26 +164,4 @@ func Disputed(ratings []Rating) int {
 		}
 	}
 	return best
-}
-
-// Keep tells which comparisons have a verdict strong enough to train on: both
-// orders agree and the strength is not in the lowest share of those that do
-// (self-reference-ai-feedback; .2 is our choice).
-func Keep(cs []Comparison, drop float64) []bool {
-	var strengths []float64
-	for _, c := range cs {
-		if c.Agree && c.Outcome != 0.5 {
-			strengths = append(strengths, math.Abs(c.Strength))
-		}
-	}
-	slices.Sort(strengths)
-	out := make([]bool, len(cs))
-	if len(strengths) == 0 {
-		return out
-	}
-	least := strengths[min(len(strengths)-1, int(max(0, drop)*float64(len(strengths))))]
-	for i, c := range cs {
-		out[i] = c.Agree && c.Outcome != 0.5 && math.Abs(c.Strength) >= least
-	}
-	return out
 }

@@ -138,7 +138,7 @@ func TestPaper(t *testing.T) {
 	})
 
 	t.Run("self-reference-ai-feedback", func(t *testing.T) {
-		j := &judge.Judge{Rubric: "which is best for humanity", Reference: judge.OwnAnswer, Reason: true, Votes: 3}
+		j := judge.SelfReference(3)
 		biased := script.New(func(op llm.Op, _ int) script.Reply {
 			if op.Role == "answer" {
 				return script.Reply{Text: "Paris"}
@@ -156,7 +156,7 @@ func TestPaper(t *testing.T) {
 		if b := tally.Bias(); b.Position.Value != 1 || b.First.Value != 1 {
 			t.Errorf("position bias %v, first place %v; want 1", b.Position, b.First)
 		}
-		if p := script.Prompt(biased.Ops()[1].Request); !strings.Contains(p, "Paris") || !strings.Contains(p, "best for humanity") {
+		if p := script.Prompt(biased.Ops()[1].Request); !strings.Contains(p, "Paris") || !strings.Contains(p, "better for humanity") {
 			t.Errorf("asked without its own answer: %q", p)
 		}
 		// The strength is of log-probabilities, and the weakest fifth goes.
