@@ -9,6 +9,8 @@ import (
 // suites.
 func Suites() []eval.Suite {
 	return []eval.Suite{
+		studies.KnowWhatTheyKnow(),
+		studies.SelfFamiliarity(),
 		studies.LineOfDuty(),
 		studies.ThinkingOutLoud(),
 		studies.ConfidenceGap(),
@@ -23,6 +25,8 @@ func Suites() []eval.Suite {
 		studies.DesignedToHallucinate(),
 		studies.RoseFrame(),
 		studies.ProfoundnessBias(),
+		studies.GenerationVerificationGap(),
+		studies.SelfPRM(),
 	}
 }
 
