@@ -298,7 +298,7 @@ func TestPaperSamplers(t *testing.T) {
 		if err != nil || res.Best != p.Candidate || res.Best.Answer.Text != "7" {
 			t.Fatalf("%q, %v", res.Best.Answer.Text, err)
 		}
-		want := []control.StepPair{{"", "good step 0", "bad step 0"}, {"good step 0\n", "good step 1", "bad step 1"}}
+		want := []control.StepPair{{"", "good step 0", "bad step 0", 1}, {"good step 0\n", "good step 1", "bad step 1", 1}}
 		if !slices.Equal(p.Pairs, want) || res.Best.Text != "good step 0\ngood step 1\nAnswer: 7" {
 			t.Errorf("pairs %+v, path %q", p.Pairs, res.Best.Text)
 		}

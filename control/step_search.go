@@ -46,8 +46,12 @@ type Path struct {
 	Pairs     []StepPair
 }
 
-// StepPair is a preference between two next steps.
-type StepPair struct{ Prefix, Chosen, Rejected string }
+// StepPair is a preference between two next steps after a prefix; Gap is how
+// many duels more the chosen one won.
+type StepPair struct {
+	Prefix, Chosen, Rejected string
+	Gap                      float64
+}
 
 // Path searches, or gives what was found for the trial.
 func (s *Steps) Path(ctx context.Context, t *monitor.Trial) (Path, error) {
@@ -95,7 +99,7 @@ func (e searched) Gather(ctx context.Context, t *monitor.Trial) (p Path, err err
 				}
 			}
 			if readings[worst].Err == nil && readings[best].Score > readings[worst].Score {
-				p.Pairs = append(p.Pairs, StepPair{g.text, next[best].Answer.Text, next[worst].Answer.Text})
+				p.Pairs = append(p.Pairs, StepPair{g.text, next[best].Answer.Text, next[worst].Answer.Text, readings[best].Raw - readings[worst].Raw})
 			}
 		}
 		g.text += next[best].Answer.Text + "\n"
