@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -79,10 +80,11 @@ type Spend struct {
 
 // Tally gathers what prompts came to. It is not safe for concurrent use.
 type Tally struct {
-	made   Made
-	bias   judge.Tally
-	report Report
-	pairs  [][2]int // lengths of chosen and rejected
+	made    Made
+	bias    judge.Tally
+	report  Report
+	pairs   [][2]int // lengths of chosen and rejected
+	cluster []int    // the prompt of each labelled score
 }
 
 // NewTally begins the report of a recipe.
@@ -110,6 +112,9 @@ func (t *Tally) gather(m *Made) {
 		t.report.Dropped[why] += n
 	}
 	t.made.scores = append(t.made.scores, m.scores...)
+	for range m.labelled {
+		t.cluster = append(t.cluster, t.report.Prompts)
+	}
 	t.made.labelled = append(t.made.labelled, m.labelled...)
 	t.made.self = t.made.self || m.self
 	for name, s := range m.shares {
@@ -205,7 +210,7 @@ func (t *Tally) Report(ledger *llm.Ledger) Report {
 		}
 		r.Values[name] = spread(x)
 	}
-	r.Gold = t.gold(share)
+	r.Gold = t.gold()
 	if ledger != nil {
 		s := ledger.Spent()
 		r.Spend = Spend{s.Calls, s.PromptTokens, s.CompletionTokens, map[string]int64{}}
@@ -216,20 +221,24 @@ func (t *Tally) Report(ledger *llm.Ledger) Report {
 	return r
 }
 
-func (t *Tally) gold(share func(k, n int, why string) stats.Figure) *Gold {
+func (t *Tally) gold() *Gold {
 	if len(t.made.labelled) == 0 {
 		return nil
 	}
 	var score, y []float64
-	right, unit := 0, true
+	unit := true
 	for _, l := range t.made.labelled {
 		score, y = append(score, l[0]), append(y, l[1])
-		right += int(l[1])
 		unit = unit && l[0] >= 0 && l[0] <= 1
 	}
-	g := &Gold{Accuracy: share(right, len(y), "nothing was checked")}
+	// Samples of one prompt are alike: intervals are over prompts.
+	g := &Gold{}
 	var err error
-	if g.AUROC, err = stats.DeLong(score, y, 0.95); err != nil {
+	if g.Accuracy, err = stats.Mean(y, t.cluster, 0.95); err != nil {
+		g.Accuracy = stats.Missing(len(y), err)
+	}
+	boot := stats.Bootstrap{Cluster: t.cluster}
+	if g.AUROC, err = boot.AUROC(rand.New(rand.NewPCG(1, 0)), score, y); err != nil {
 		g.AUROC = stats.Missing(len(y), err)
 	}
 	g.ECE = stats.Missing(len(y), errors.New("the scores are no probabilities"))
