@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gnothi/llm"
 	"gnothi/monitor"
@@ -38,8 +39,8 @@ type Feedback func(ctx context.Context, t *monitor.Trial, sofar Result) (words s
 type Reviser func(ctx context.Context, t *monitor.Trial, round int, sofar Result, feedback string) ([]*monitor.Candidate, error)
 
 // Keep chooses the answer that stands after revisions, of which there is at
-// least one: the one before, one of them, or one of its own making. sofar does
-// not hold the revisions yet.
+// least one: the one before (nil says the same), one of them, or one of its own
+// making. sofar does not hold the revisions yet.
 type Keep func(ctx context.Context, t *monitor.Trial, sofar Result, revised []*monitor.Candidate) (*monitor.Candidate, error)
 
 // Direct is one greedy call and nothing else.
@@ -132,19 +133,17 @@ func (l Loop) round(ctx context.Context, t *monitor.Trial, round int, res *Resul
 	if err != nil {
 		return false, err
 	}
-	step := Step{Round: round, Before: before.Best, After: revised[0], Feedback: words}
-	found := best == before.Best
-	for _, c := range revised {
-		if c == best {
-			step.After, step.Kept, found = c, true, true
-		}
+	if best == nil {
+		best = before.Best
 	}
-	if !found && best != nil { // an answer of the keeper's own
+	step := Step{Round: round, Before: before.Best, After: revised[0], Feedback: words}
+	switch {
+	case slices.Contains(revised, best):
+		step.After, step.Kept = best, true
+	case best != before.Best: // an answer of the keeper's own
 		res.Pool = append(res.Pool, best)
 	}
-	if best != nil {
-		res.Best = best
-	}
+	res.Best = best
 	res.Trace = append(res.Trace, step)
 	all := Result{Pool: res.Pool}
 	err = Vote{}.count(ctx, t, &all)
