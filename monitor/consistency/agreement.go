@@ -31,7 +31,7 @@ func (s agreement) Score(ctx context.Context, t *monitor.Trial, cs []*monitor.Ca
 	n := len(samples)
 	out := make([]monitor.Reading, len(cs))
 	for i, c := range cs {
-		if c.Key == "" {
+		if c == nil || c.Key == "" {
 			out[i].Err = &monitor.MissingError{Needs: "an answer that can be read"}
 			continue
 		}

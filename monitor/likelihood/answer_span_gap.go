@@ -18,6 +18,9 @@ import (
 // likely tokens at each place, and an answer that stands in the reply.
 func AnswerSpanGap() monitor.Signal {
 	return monitor.Needs(monitor.AnswerTokens|monitor.Alternatives, monitor.Each("likelihood/answer-span-gap", func(_ context.Context, _ *monitor.Trial, c *monitor.Candidate) (monitor.Reading, error) {
+		if err := checkTokens(c); err != nil {
+			return monitor.Reading{}, err
+		}
 		tokens := answerTokens(c)
 		if len(tokens) == 0 {
 			return monitor.Reading{}, &monitor.MissingError{Needs: "an answer whose tokens are found in the reply"}

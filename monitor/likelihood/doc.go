@@ -34,7 +34,7 @@ func overTokens(name, source string, read func([]llm.Token) (score, raw float64,
 
 // checkTokens says what is wrong with the log-probabilities of a candidate.
 func checkTokens(c *monitor.Candidate) error {
-	if len(c.Tokens) == 0 {
+	if c == nil || len(c.Tokens) == 0 {
 		return &monitor.MissingError{Needs: "token log-probabilities"}
 	}
 	for i, tok := range c.Tokens {
