@@ -365,7 +365,7 @@ func TestPaperSamplers(t *testing.T) {
 // noRaw is a model that continues no raw text.
 type noRaw struct{ llm.Model }
 
-func (noRaw) Can(a llm.Ability) bool { return a != llm.RawPrompt }
+func (m noRaw) Can(a llm.Ability) bool { return a != llm.RawPrompt && m.Model.Can(a) }
 
 // bradleyTerry fits rewards to a preference by gradient ascent; weight[i] is how
 // often i was compared with the next one.
@@ -434,5 +434,33 @@ func TestSamplersKeepWhatABudgetBought(t *testing.T) {
 	}
 	if _, err := deep.Run(t.Context(), newTrial(long, text.Number, llm.Limits{Tokens: 3})); !errors.Is(err, llm.ErrBudget) {
 		t.Errorf("a budget for nothing: %v", err)
+	}
+}
+
+// A model behind a plain chat API, without raw text and log-probabilities: every
+// policy answers, or says in a sentence what it lacks.
+func TestPoliciesOnAChatModel(t *testing.T) {
+	policies := loops()
+	policies["self-verify"] = control.SelfVerify(3, 1)
+	policies["tournament"] = control.Tournament(3, (&judge.Judge{}).Duel)
+	policies["step-search"] = control.StepSearch(2, (&judge.Judge{}).Duel)
+	policies["deepening"] = control.Vote{Stop: control.Fixed(2), Sampler: control.Deepening{Start: 8, Growth: 2, Max: 32}}
+	policies["cot-decoding"] = control.CoTDecoding(4, likelihood.AnswerSpanGap())
+	for name, p := range policies {
+		chat := noRaw{script.New(func(op llm.Op, i int) script.Reply {
+			if len(op.Request.Messages) > 1 { // a text that is gone on with
+				return script.Reply{Text: "Answer: 7"}
+			}
+			return script.Reply{Text: fmt.Sprintf("1. a way\n2. labelling\nSupports: 2\nVerdict: A\nAnswer: %d", 7+i%2)}
+		})}
+		res, err := p.Run(t.Context(), free(chat, "How many?"))
+		switch {
+		case name == "cot-decoding":
+			if !errors.Is(err, monitor.ErrMissing) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: %v", name, err)
+			}
+		case err != nil || res.Best == nil || res.Best.Key == "":
+			t.Errorf("%s: %+v, %v", name, res.Best, err)
+		}
 	}
 }
