@@ -27,6 +27,9 @@ func Suites() []eval.Suite {
 		studies.ProfoundnessBias(),
 		studies.GenerationVerificationGap(),
 		studies.SelfPRM(),
+		studies.Sharpening(),
+		studies.SelfCertaintyBoN(),
+		studies.BStar(),
 	}
 }
 

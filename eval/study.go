@@ -26,7 +26,7 @@ type Study[I, R any] struct {
 	Name  string // as on the command line: a plain name
 	About string // one line
 	// Needs lists what the study cannot do without, blanks between: text,
-	// logprobs, peers. What is not there is an error before the first call.
+	// logprobs, distribution (of every token, over the vocabulary), peers. What is not there is an error before the first call.
 	Needs string
 	// Items makes or loads the items. Where the user's folder lacks the files of
 	// the study, it gives a small made-up sample of the same format.
@@ -233,6 +233,8 @@ func (s Subject) lacks(needs string) error {
 		switch {
 		case need == "logprobs" && !s.Model.Can(llm.LogProbs):
 			return fmt.Errorf("needs token log-probabilities, which %s does not give", s.Model.ID())
+		case need == "distribution" && !s.Model.Can(llm.Distribution):
+			return fmt.Errorf("needs the full distribution at each token, which %s does not give; the local engine does", s.Model.ID())
 		case need == "peers" && len(s.Peers) == 0:
 			return errors.New("needs other models beside the one studied: name one with --peer")
 		}

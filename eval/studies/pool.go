@@ -3,8 +3,10 @@ package studies
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
+	"gnothi/control"
 	"gnothi/eval"
 	"gnothi/llm"
 	"gnothi/monitor"
@@ -99,4 +101,88 @@ func (d drawn) winner(ctx context.Context, j *judge.Judge) (int, error) {
 		return 0, errors.New("no samples")
 	}
 	return round[0], nil
+}
+
+// Sampled is a pool as it is written down: which samples are right, which mean
+// the same, and figures of each by name.
+type Sampled struct {
+	Right  []bool                `json:"right"`
+	Class  []int                 `json:"class"`            // equal for equal answers; -1: could not be read
+	Scores map[string][]*float64 `json:"scores,omitempty"` // null: has none
+}
+
+// written writes a pool down.
+func (d drawn) written() Sampled {
+	r := Sampled{Right: d.right(), Class: make([]int, len(d.cs)), Scores: map[string][]*float64{}}
+	answers := make([]text.Answer, len(d.cs))
+	for i, c := range d.cs {
+		r.Class[i], answers[i] = -1, c.Answer
+	}
+	for k, class := range d.q.question().Task().Classes(answers) {
+		for _, i := range class {
+			r.Class[i] = k
+		}
+	}
+	return r
+}
+
+// read enters a signal's figures of all samples.
+func (r *Sampled) read(ctx context.Context, d drawn, name string, s monitor.Signal, figure func(monitor.Reading) float64) error {
+	readings, err := s.Score(ctx, d.trial, d.cs)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Name(), err)
+	}
+	out := make([]*float64, len(readings))
+	for i, reading := range readings {
+		if reading.Err == nil {
+			v := figure(reading)
+			out[i] = &v
+		}
+	}
+	r.Scores[name] = out
+	return nil
+}
+
+// picks tells whether an aggregator picks a right answer of the first n samples
+// by a score; by none ("") all count the same. What could not be read, or has no
+// score, has no vote; a tie goes to the class that came first.
+func (r Sampled) picks(n int, by string, a control.Aggregator) bool {
+	var in []int
+	var scores []float64
+	for i := range min(n, len(r.Right)) {
+		switch f := r.Scores[by]; {
+		case r.Class[i] < 0:
+		case by == "":
+			in, scores = append(in, i), append(scores, 1)
+		case f[i] != nil:
+			in, scores = append(in, i), append(scores, *f[i])
+		}
+	}
+	weight, first, best := map[int]float64{}, map[int]int{}, -1
+	for k, w := range a.Weights(scores) {
+		class := r.Class[in[k]]
+		if _, seen := first[class]; !seen {
+			first[class] = in[k]
+		}
+		weight[class] += w
+	}
+	for _, i := range in {
+		if class := r.Class[i]; first[class] == i && (best < 0 || weight[class] > weight[r.Class[best]]+1e-12) {
+			best = i
+		}
+	}
+	return best >= 0 && r.Right[best]
+}
+
+// curve measures the accuracy of a way of choosing for each size of the pool.
+func curve(name, by string, a control.Aggregator, sizes []int, rs []Sampled) []eval.Measure {
+	var out []eval.Measure
+	for _, n := range sizes {
+		x := make([]float64, len(rs))
+		for i, r := range rs {
+			x[i] = one(r.picks(n, by, a))
+		}
+		out = append(out, eval.Average(fmt.Sprintf("%s of %d", name, n), x))
+	}
+	return out
 }
