@@ -33,7 +33,7 @@ OpenAI-compatible or Anthropic API.`,
 	f.Bool("no-color", false, "no colour (as with NO_COLOR)")
 	f.String("config", "", "configuration file (default: gnothi.yaml here, then in the user's configuration folder)")
 	cmd.AddCommand(askCmd(), checkCmd(), calibrateCmd(), compareCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
-	cmd.AddCommand(statsCmd(), judgeCmd())
+	cmd.AddCommand(statsCmd(), judgeCmd(), scoreCmd())
 	cmd.AddCommand(evalCmd(), learnCmd())
 	markArgs(cmd)
 	return cmd
