@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -48,7 +49,8 @@ var tagTemplate = prompt.Template{Name: "tag", Version: 1, Text: "{shown}The tex
 // Tag says which labels hold of a candidate, each proved by a quotation: a vote
 // above 0 whose quotation does not occur in the text is void. All labels go into
 // one prompt, in an order drawn anew for each vote; a label without a line is
-// asked for once again, alone. Of a panel every member's votes count.
+// asked for once again, alone, and a reply without any line as a whole. Of a
+// panel every member's votes count.
 func (j *Judge) Tag(ctx context.Context, t *monitor.Trial, c *monitor.Candidate, labels []Label) (Tags, error) {
 	if err := j.check(); err != nil {
 		return Tags{}, err
@@ -72,19 +74,28 @@ func (j *Judge) Tag(ctx context.Context, t *monitor.Trial, c *monitor.Candidate,
 	for _, seat := range seats {
 		for v := range j.votes(seat.Model) {
 			order := rng(seat, "labels", v).Perm(len(labels))
-			read, err := j.tag(ctx, seat, c, labels, order, v)
+			read, err := j.tag(ctx, seat, c, labels, order, 2*v)
 			if err != nil {
 				return Tags{}, err
 			}
+			again := [][]int{order} // a reply of prose
+			if len(read) > 0 {
+				again = nil
+				for _, i := range order {
+					if _, ok := read[i]; !ok {
+						again = append(again, []int{i})
+					}
+				}
+			}
+			for _, some := range again {
+				marks, err := j.tag(ctx, seat, c, labels, some, 2*v+1)
+				if err != nil {
+					return Tags{}, err
+				}
+				maps.Copy(read, marks)
+			}
 			for _, i := range order {
 				mark, ok := read[i]
-				if !ok {
-					again, err := j.tag(ctx, seat, c, labels, []int{i}, v)
-					if err != nil {
-						return Tags{}, err
-					}
-					mark, ok = again[i]
-				}
 				out.Tags[i].count(mark, ok, c.Text)
 			}
 		}
@@ -131,8 +142,9 @@ func (g *Tag) settle() {
 	}
 }
 
-// tag asks for the labels of order once, and gives the lines that could be read.
-func (j *Judge) tag(ctx context.Context, t *monitor.Trial, c *monitor.Candidate, labels []Label, order []int, vote int) (map[int]mark, error) {
+// tag asks for the labels of order once, and gives the lines that could be read;
+// turn numbers the askings, of which the first one is greedy if it is alone.
+func (j *Judge) tag(ctx context.Context, t *monitor.Trial, c *monitor.Candidate, labels []Label, order []int, turn int) (map[int]mark, error) {
 	texts, err := j.shown(ctx, t, c)
 	if err != nil {
 		return nil, err
@@ -154,8 +166,8 @@ func (j *Judge) tag(ctx context.Context, t *monitor.Trial, c *monitor.Candidate,
 	if err != nil {
 		return nil, err
 	}
-	a := monitor.Aside{Role: "judge", Index: place(ask) + vote, Text: ask, MaxTokens: j.tagTokens(len(order))}
-	if vote > 0 || j.Votes > 1 {
+	a := monitor.Aside{Role: "judge", Index: place(ask) + turn, Text: ask, MaxTokens: j.tagTokens(len(order))}
+	if turn > 0 || j.Votes > 1 {
 		a.Temperature = j.warmth()
 	}
 	reply, err := t.Aside(ctx, a)
