@@ -230,6 +230,9 @@ func (m *Mind) conclude(ctx context.Context, i *inquiry, res control.Result, bef
 		return b, err
 	}
 	b.Decision = m.rule.Decide(b.Probability)
+	if res.Withhold != "" {
+		b.Decision = control.Abstain
+	}
 	if b.Clarify = res.Clarify; b.Clarify != "" {
 		b.Decision = control.Clarify
 	}

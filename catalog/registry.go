@@ -57,8 +57,12 @@ func Policies() []PolicyEntry {
 			}
 			return control.Vote{Sampler: p.samples(), Stop: control.Fixed(n), Scorer: likelihood.SelfCertainty(), Aggregate: control.Borda{P: p.Float("p", def, 0, 10)}}
 		}},
-		{"sharpen", "the most probable of n samples", "n=10&t=1", func(p *Params) control.Policy {
-			return control.Vote{Sampler: control.Independent{Sampling: monitor.Sampling{Temperature: p.Float("t", 1, 0.01, 2)}}, Stop: control.Fixed(p.n(10)), Scorer: likelihood.SequenceLogProb(), Aggregate: control.Best{}}
+		{"sharpen", "the most probable of n samples, by the sum over its tokens or, which favours no short ones, their mean", "n=10&t=1&by=sum", func(p *Params) control.Policy {
+			by := likelihood.SequenceLogProb()
+			if p.Choice("by", "sum", "mean") == "mean" {
+				by = likelihood.MeanLogProb()
+			}
+			return control.Vote{Sampler: control.Independent{Sampling: monitor.Sampling{Temperature: p.Float("t", 1, 0.01, 2)}}, Stop: control.Fixed(p.n(10)), Scorer: by, Aggregate: control.Best{}}
 		}},
 		{"cot-decoding", "greedy continuations of the k likeliest first tokens, weighed by the gap on the answer", "k=10", func(p *Params) control.Policy {
 			return control.CoTDecoding(p.Int("k", 10, 1, 20), likelihood.AnswerSpanGap())
@@ -107,6 +111,13 @@ func Policies() []PolicyEntry {
 		{"guided", "a teacher's remark, and the attempt continued in its light", "remark=critique", func(p *Params) control.Policy {
 			return control.Guided(p.Choice("remark", append([]string{"critique"}, control.Guidances()...)...))
 		}},
+		{"gate", "withholds the answer where a signal of the question is too low, else answers directly", "by=verbal/familiarity&at=0.003", func(p *Params) control.Policy {
+			g := control.Gate{Signal: verbal.Familiarity(), At: p.Float("at", 0.003, 0, 1), Next: control.Direct()}
+			if p.Choice("by", "verbal/familiarity", "verbal/can-i") == "verbal/can-i" {
+				g.Signal = verbal.CanI()
+			}
+			return g
+		}},
 		{"self-refine", "criticise and revise, for at most so many rounds", "rounds=3", func(p *Params) control.Policy {
 			return control.SelfRefine(p.Int("rounds", 3, 1, 20))
 		}},
@@ -131,8 +142,8 @@ func Signals() []monitor.Signal {
 		consistency.Kernel(), consistency.Unsupported(), consistency.Density(),
 		consistency.SentenceSAR(consistency.RougeL), consistency.SentenceSAR(consistency.Likeness), consistency.FullSAR(consistency.RougeL), consistency.FullSAR(consistency.Likeness),
 		consistency.CoCoA("sequence", consistency.RougeL), consistency.CoCoA("token", consistency.RougeL), consistency.CoCoA("sequence", consistency.Likeness), consistency.CoCoA("token", consistency.Likeness), consistency.CoCoA("entropy", consistency.Likeness),
-		verbal.PTrue(), verbal.Stated(),
-		(&judge.Judge{}).Signal(), control.WinShare((&judge.Judge{}).Duel),
+		verbal.PTrue(), verbal.Stated(), verbal.PTrueSamples(verbal.Brainstormed), verbal.PTrueSamples(0), verbal.CanI(), verbal.Familiarity(),
+		(&judge.Judge{}).Signal(), control.SelfVerified(1), control.WinShare((&judge.Judge{}).Duel),
 		claims.Signal(claims.Samples{}), claims.Signal(claims.Samples{CoT: true}), claims.Signal(claims.Context{}), claims.Signal(claims.Knowledge{}),
 		claims.Signal(claims.NGram{}), claims.Signal(claims.Particulars{}), claims.Signal(claims.SelfCheck()), claims.FactScore(),
 	}

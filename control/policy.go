@@ -26,6 +26,8 @@ type Result struct {
 	Trace   []Step               // the before and after of a loop
 	Bought  []Purchase           // what [Auto] bought, in order
 	Clarify string               // the question to ask back, where the question is ambiguous
+	// Withhold is why no answer is given whatever its probability; Best then has none.
+	Withhold string
 	// LogOdds is what evidence beside the draws, which no calibrator knows, added to
 	// the log-odds that Best is right.
 	LogOdds float64

@@ -61,7 +61,7 @@ func ConfidenceGap() eval.Suite {
 			r.After = rating(after.Text, 1, 10)
 			return r, nil
 		},
-		Measure: measureGap,
+		Measure: measureCompetence,
 	}
 }
 
@@ -73,7 +73,7 @@ func rating(reply string, low, high int) *int {
 	return nil
 }
 
-func measureGap(rs []GapResult) []eval.Measure {
+func measureCompetence(rs []GapResult) []eval.Measure {
 	var p, y, before, after []float64
 	var cells []string
 	byLevel := map[int][2][]float64{}
