@@ -78,5 +78,8 @@ recordings: ## Record 40 samples and auto on all 3,613 questions of our own (abo
 
 .PHONY: sampling
 sampling: ## Compare the rules of sampling on the recordings, question by question
-	for rule in "auto" "auto?price=0.001" "auto?price=0.01" direct "adaptive?conf=0.95&n=40" "early-stopping?window=5&n=40" "certified?n=40" "self-consistency?n=10" "self-consistency?n=20"; do \
-		$(GO) run ./cmd/gnothi compare --model replay:dist/recordings.jsonl --policy "self-consistency?n=40" --policy "$$rule" --builtin --half all --quiet; done
+	$(GO) run ./cmd/gnothi compare --model replay:dist/recordings.jsonl --builtin --half all --figure docs/sampling.svg \
+		--policy "self-consistency?n=40" --policy auto --policy "auto?price=0.001" --policy "auto?price=0.01" --policy direct \
+		--policy "adaptive?conf=0.95&n=40" --policy "adaptive?conf=0.8&n=40" --policy "early-stopping?window=5&n=40" --policy "early-stopping?window=3&n=40" \
+		--policy "certified?alpha=0.05&n=40" --policy "self-consistency?n=5" --policy "self-consistency?n=10" --policy "self-consistency?n=20" \
+		--policy "self-certainty?n=10" --policy "sharpen?n=10&t=0.7"

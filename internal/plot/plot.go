@@ -39,6 +39,7 @@ type Chart struct {
 	XLog         bool // logarithmic in X + 1, for numbers of labels
 	XTicks       []float64
 	LegendAtLeft bool // instead of at the right
+	LegendLow    bool // at the bottom instead of the top
 }
 
 const (
@@ -52,11 +53,14 @@ const (
 // most points of a line: more cannot be seen at this size.
 const most = 400
 
+// colours is how many series have one of their own.
+const colours = 8
+
 const style = `<style>.f{fill:#fff}text{fill:#24292f;font:12px system-ui,sans-serif}.t{font-size:14px;font-weight:600}.n{fill:#57606a;font-size:11px}` +
 	`.g{stroke:#d0d7de;stroke-width:1}.d{stroke:#6e7781;stroke-dasharray:4 3;fill:none}.l{fill:none;stroke-width:2}.w{stroke-width:1.5}.b{opacity:.18;stroke:none}` +
-	`.s0{stroke:#0969da}.s1{stroke:#bc4c00}.s2{stroke:#1a7f37}.s3{stroke:#8250df}.s4{stroke:#bf3989}.p0{fill:#0969da}.p1{fill:#bc4c00}.p2{fill:#1a7f37}.p3{fill:#8250df}.p4{fill:#bf3989}` +
+	`.s0{stroke:#0969da}.s1{stroke:#bc4c00}.s2{stroke:#1a7f37}.s3{stroke:#8250df}.s4{stroke:#bf3989}.s5{stroke:#57606a}.s6{stroke:#9a6700}.s7{stroke:#0a8a8a}.p0{fill:#0969da}.p1{fill:#bc4c00}.p2{fill:#1a7f37}.p3{fill:#8250df}.p4{fill:#bf3989}.p5{fill:#57606a}.p6{fill:#9a6700}.p7{fill:#0a8a8a}` +
 	`@media(prefers-color-scheme:dark){.f{fill:#0d1117}text{fill:#e6edf3}.n{fill:#8b949e}.g{stroke:#30363d}.d{stroke:#8b949e}` +
-	`.s0{stroke:#58a6ff}.s1{stroke:#f0883e}.s2{stroke:#3fb950}.s3{stroke:#bc8cff}.s4{stroke:#f778ba}.p0{fill:#58a6ff}.p1{fill:#f0883e}.p2{fill:#3fb950}.p3{fill:#bc8cff}.p4{fill:#f778ba}}</style>`
+	`.s0{stroke:#58a6ff}.s1{stroke:#f0883e}.s2{stroke:#3fb950}.s3{stroke:#bc8cff}.s4{stroke:#f778ba}.s5{stroke:#b1bac4}.s6{stroke:#d29922}.s7{stroke:#39c5cf}.p0{fill:#58a6ff}.p1{fill:#f0883e}.p2{fill:#3fb950}.p3{fill:#bc8cff}.p4{fill:#f778ba}.p5{fill:#b1bac4}.p6{fill:#d29922}.p7{fill:#39c5cf}}</style>`
 
 // canvas writes SVG; it never fails, the buffer is in memory.
 type canvas struct{ bytes.Buffer }
@@ -157,7 +161,7 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 	type key struct{ name, class string }
 	var legend []key
 	for _, s := range c.Series {
-		class := fmt.Sprintf("l s%d", colour%5)
+		class := fmt.Sprintf("l s%d", colour%colours)
 		if s.Faint {
 			class = "d"
 		}
@@ -166,13 +170,13 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 		case s.Dots:
 			for _, p := range s.Points {
 				if interval(p) {
-					v.line(fmt.Sprintf("w s%d", colour%5), along(p.X), up(p.Low), along(p.X), up(p.High))
+					v.line(fmt.Sprintf("w s%d", colour%colours), along(p.X), up(p.Low), along(p.X), up(p.High))
 				}
 				size := p.Size
 				if size == 0 {
 					size = 1
 				}
-				fmt.Fprintf(&v, `<circle class="p%d" cx="%s" cy="%s" r="%s"/>`, colour%5, num(along(p.X)), num(up(p.Y)), num(4*math.Sqrt(size)))
+				fmt.Fprintf(&v, `<circle class="p%d" cx="%s" cy="%s" r="%s"/>`, colour%colours, num(along(p.X)), num(up(p.Y)), num(4*math.Sqrt(size)))
 			}
 		default:
 			var line, band []float64
@@ -188,7 +192,7 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 				}
 			}
 			if len(band) > 4 && !s.Faint {
-				v.path(fmt.Sprintf("b p%d", colour%5), band, true)
+				v.path(fmt.Sprintf("b p%d", colour%colours), band, true)
 			}
 			v.path(class, line, false)
 		}
@@ -200,6 +204,9 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 		}
 	}
 	y := top + 14
+	if c.LegendLow {
+		y = height - bottom + 5 - 15*float64(len(legend))
+	}
 	for _, k := range legend {
 		if c.LegendAtLeft {
 			v.line(k.class, left+8, y-4, left+26, y-4)
