@@ -266,6 +266,10 @@ func ask[V any](ctx context.Context, j *Judge, t *monitor.Trial, text string, n,
 		a.Temperature = j.warmth()
 	}
 	replies, err := t.Asides(ctx, a, n)
+	for n > 1 && len(replies) == 0 && errors.Is(err, llm.ErrBudget) { // too little for all may do for some
+		n /= 2
+		replies, err = t.Asides(ctx, a, n)
+	}
 	if len(replies) == 0 || ctx.Err() != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}

@@ -175,7 +175,7 @@ func (j *Judge) tag(ctx context.Context, t *monitor.Trial, c *monitor.Candidate,
 		return nil, err
 	}
 	out := map[int]mark{}
-	for k, m := range readMarks(reply, len(order), func(k int) int { return labels[order[k]].max() }) {
+	for k, m := range readMarks(reply, len(order), j.Reason, func(k int) int { return labels[order[k]].max() }) {
 		out[order[k]] = m
 	}
 	return out, nil
@@ -183,17 +183,21 @@ func (j *Judge) tag(ctx context.Context, t *monitor.Trial, c *monitor.Candidate,
 
 var markLine = regexp.MustCompile(`(?i)^[\s>#*_-]*(?:verdict\s*)?(\d{1,3})\s*[.:)]+[\s*_]*(yes|no|\d)\b[\s*_.,;:–—-]*(.*)$`)
 
-// readMarks reads the lines of n verdicts, the last one of each number. A yes is
-// grade 1 of labels that have no other; a grade off its scale is no verdict.
-func readMarks(c llm.Choice, n int, top func(k int) int) map[int]mark {
+// readMarks reads the lines of n verdicts, the last one of each number; with
+// reasoning only those at the end, for what stands before may quote the text. A
+// yes is grade 1 of labels that have no other; a grade off its scale is no verdict.
+func readMarks(c llm.Choice, n int, reason bool, top func(k int) int) map[int]mark {
 	out := map[int]mark{}
-	for line := range strings.Lines(text.Sanitise(c.Text)) {
-		m := markLine.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
+	for _, line := range slices.Backward(strings.Split(text.Sanitise(c.Text), "\n")) {
+		m := markLine.FindStringSubmatch(line)
 		if m == nil {
+			if reason && strings.TrimSpace(line) != "" {
+				break
+			}
 			continue
 		}
 		k, _ := strconv.Atoi(m[1])
-		if k < 1 || k > n {
+		if _, later := out[k-1]; k < 1 || k > n || later {
 			continue
 		}
 		v := mark{quote: unquote(m[3])}

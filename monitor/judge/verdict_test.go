@@ -144,11 +144,15 @@ func TestJudgeParsersOfPeers(t *testing.T) {
 
 func TestTagLines(t *testing.T) {
 	top := func(k int) int { return []int{1, 3, 1}[k] }
-	got := readMarks(llm.Choice{Text: "Sure!\n**Verdict 1:** Yes, \"the words\"\n2. 3 — “more words” in line 2\nVerdict 3: no\nVerdict 2: 4 \"off the scale\"\nVerdict 9: yes \"x\"\n3: maybe"}, 3, top)
+	got := readMarks(llm.Choice{Text: "Sure!\n**Verdict 1:** Yes, \"the words\"\n2. 3 — “more words” in line 2\nVerdict 3: no\nVerdict 2: 4 \"off the scale\"\nVerdict 9: yes \"x\"\n3: maybe"}, 3, false, top)
 	if len(got) != 3 || got[0] != (mark{1, "the words"}) || got[1] != (mark{3, "more words"}) || got[2] != (mark{}) {
 		t.Errorf("%+v", got)
 	}
-	if got := readMarks(llm.Choice{Text: "1: yes\n2: yes \"a grade was asked for\""}, 2, top); len(got) != 1 || got[0] != (mark{1, ""}) {
+	if got := readMarks(llm.Choice{Text: "1: yes\n2: yes \"a grade was asked for\""}, 2, false, top); len(got) != 1 || got[0] != (mark{1, ""}) {
+		t.Errorf("%+v", got)
+	}
+	// With reasoning, what is quoted before the end is no verdict.
+	if got := readMarks(llm.Choice{Text: "It says:\n1: yes \"x\"\nwhich is wrong.\n\nVerdict 2: no\n"}, 2, true, top); len(got) != 1 || got[1] != (mark{}) {
 		t.Errorf("%+v", got)
 	}
 	for _, c := range []struct{ s, quote, want string }{
@@ -180,7 +184,7 @@ func FuzzVerdict(f *testing.F) {
 				}
 			}
 		}
-		for k, m := range readMarks(llm.Choice{Text: reply}, 2, func(int) int { return 3 }) {
+		for k, m := range readMarks(llm.Choice{Text: reply}, 2, len(s)%2 == 0, func(int) int { return 3 }) {
 			if k < 0 || k > 1 || m.grade < 0 || m.grade > 3 {
 				t.Errorf("%q is read as %d: %+v", reply, k, m)
 			}
