@@ -232,6 +232,7 @@ type Made struct {
 	labelled [][2]float64         // score, and whether it was right
 	judged   []func(*judge.Tally)
 	self     bool // a judge of the author's own kind
+	finished int  // of [Recipe.All]: prompts without error, those without rows too
 	notes    []string
 }
 

@@ -145,7 +145,7 @@ func (t *Tally) Choose(r Recipe, rows []Row) []Row {
 	if r.All == nil {
 		return rows
 	}
-	var m Made
+	m := Made{finished: t.report.Prompts - t.report.Failed - t.report.Budget}
 	rows = r.All(rows, &m)
 	t.gather(&m)
 	return rows
