@@ -48,6 +48,11 @@ func Ablate(examples []Example, seed uint64) (contributions []Contribution, all 
 			return nil, nil, err
 		}
 	}
+	// One penalty throughout, so that only the signal makes the difference.
+	l2, err := bestPenalty(x, y, fold)
+	if err != nil {
+		return nil, nil, err
+	}
 	held := func(keep func(j int) bool) ([]float64, error) {
 		part := make([][]float64, len(x))
 		for i := range x {
@@ -57,12 +62,12 @@ func Ablate(examples []Example, seed uint64) (contributions []Contribution, all 
 				}
 			}
 		}
-		return crossFit(part, y, fold)
+		return crossFit(part, y, fold, withPenalty(l2))
 	}
 	if all, err = held(func(int) bool { return true }); err != nil {
 		return nil, nil, err
 	}
-	fit, err := stats.FitLogistic(x, y, penalty)
+	fit, err := stats.FitLogistic(x, y, l2)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -20,9 +20,12 @@ type Example struct {
 	Cluster  string    // questions about the same thing; they are never parted
 }
 
-// penalty is the L2 penalty of a fit, on standardised features: a prior of
-// coefficients of about 1, which matters for few answers only.
+// penalty is the L2 penalty of a fit of one feature, on its standardised scale: a
+// prior of coefficients of about 1, which matters for few answers only. Where
+// there are several, those of penalties that predicts best is taken.
 const penalty = 1
+
+func penalties() []float64 { return []float64{penalty, 10, 100, 1000} }
 
 // folds of cross-fitting, or one for each cluster if there are fewer.
 const folds = 10
@@ -58,7 +61,7 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 			return nil, nil, err
 		}
 	}
-	fit, err := stats.FitLogistic(x, y, penalty)
+	fit, err := fitBest(x, y, fold)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%d answers, %.0f %% of them right: %w", len(y), 100*c.BaseRate, err)
 	}
@@ -66,7 +69,7 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 		return nil, nil, err
 	}
 	c.Fit = fit
-	held, err := crossFit(x, y, fold)
+	held, err := crossFit(x, y, fold, fitBest)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%d answers, %.0f %% of them right: %w", len(y), 100*c.BaseRate, err)
 	}
@@ -141,13 +144,60 @@ func foldsOf(groups []int, seed uint64) ([]int, error) {
 	return stats.Folds(rand.New(rand.NewPCG(seed, 0)), len(groups), min(folds, clusters), groups)
 }
 
-func crossFit(x [][]float64, y []float64, fold []int) ([]float64, error) {
-	fit := func(train []int) (*stats.Logistic, error) {
-		tx, ty := make([][]float64, len(train)), make([]float64, len(train))
-		for k, i := range train {
-			tx[k], ty[k] = x[i], y[i]
+// fitter fits features to outcomes; fold says what belongs together.
+type fitter func(x [][]float64, y []float64, fold []int) (*stats.Logistic, error)
+
+// withPenalty does not choose.
+func withPenalty(l2 float64) fitter {
+	return func(x [][]float64, y []float64, _ []int) (*stats.Logistic, error) { return stats.FitLogistic(x, y, l2) }
+}
+
+// fitBest fits with the penalty whose cross-fitted log loss is least, which it
+// finds on the folds it is given: within a fold that is held out of all of them,
+// the choice has not seen what it will be judged on either.
+func fitBest(x [][]float64, y []float64, fold []int) (*stats.Logistic, error) {
+	l2, err := bestPenalty(x, y, fold)
+	if err != nil {
+		return nil, err
+	}
+	return stats.FitLogistic(x, y, l2)
+}
+
+// innerFolds are enough to choose between so few penalties.
+const innerFolds = 5
+
+func bestPenalty(x [][]float64, y []float64, fold []int) (float64, error) {
+	inner := make([]int, len(fold))
+	for i, f := range stats.Groups(fold) {
+		inner[i] = f % innerFolds
+	}
+	if len(x[0]) < 2 || slices.Max(inner) < 1 {
+		return penalty, nil
+	}
+	best, least := float64(penalty), math.Inf(1)
+	for _, l2 := range penalties() {
+		held, err := crossFit(x, y, inner, withPenalty(l2))
+		if err != nil {
+			return 0, err
 		}
-		return stats.FitLogistic(tx, ty, penalty)
+		loss, err := stats.LogLoss(held, y, stats.Clip)
+		if err != nil {
+			return 0, err
+		}
+		if loss < least {
+			best, least = l2, loss
+		}
+	}
+	return best, nil
+}
+
+func crossFit(x [][]float64, y []float64, fold []int, how fitter) ([]float64, error) {
+	fit := func(train []int) (*stats.Logistic, error) {
+		tx, ty, tf := make([][]float64, len(train)), make([]float64, len(train)), make([]int, len(train))
+		for k, i := range train {
+			tx[k], ty[k], tf[k] = x[i], y[i], fold[i]
+		}
+		return how(tx, ty, tf)
 	}
 	return stats.CrossFit(fold, fit, func(m *stats.Logistic, i int) (float64, error) { return m.Predict(x[i]) })
 }
