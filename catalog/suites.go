@@ -30,6 +30,10 @@ func Suites() []eval.Suite {
 		studies.Sharpening(),
 		studies.SelfCertaintyBoN(),
 		studies.BStar(),
+		studies.ConfidenceVsCritique(),
+		studies.IfOrElse(),
+		studies.SelfContrast(),
+		studies.RecursiveCritique(),
 	}
 }
 
