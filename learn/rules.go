@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 )
 
 // The rules by which rows are selected are pure functions of scores. A score
@@ -182,4 +183,21 @@ func Weakest(margins []float64, share float64) []bool {
 		out[order[k]] = true
 	}
 	return out
+}
+
+// Diversity is 1 less the largest share, over 2-, 3- and 4-grams of words, that
+// repeats an earlier one; 1 for a text too short to repeat itself
+// (mario-multi-reward-rationales).
+func Diversity(s string) float64 {
+	words := strings.Fields(strings.ToLower(s))
+	worst := 0.0
+	for n := 2; n <= 4 && n <= len(words); n++ {
+		seen := map[string]bool{}
+		total := len(words) - n + 1
+		for i := range total {
+			seen[strings.Join(words[i:i+n], " ")] = true
+		}
+		worst = max(worst, 1-float64(len(seen))/float64(total))
+	}
+	return 1 - worst
 }
