@@ -72,7 +72,7 @@ func Recipes() []RecipeEntry {
 			if len(ts) == 0 {
 				p.fail("low=%g, high=%g: no temperature between", low, high)
 			}
-			return learn.BStar(p.n(64), ts, p.Float("want", 8, 1, 1000))
+			return learn.BStar(p.Int("k", 64, 1, 1000), ts, p.Float("want", 8, 1, 1000))
 		}},
 		{"rlsf-self-feedback", "k=10&delta=0.1", func(p *Params) learn.Recipe {
 			return learn.SelfFeedback(p.Int("k", 10, 2, 20), p.Float("delta", 0.1, 0, 1))
@@ -84,7 +84,7 @@ func Recipes() []RecipeEntry {
 		{"self-language-feedback", "rounds=3", func(p *Params) learn.Recipe { return learn.LanguageFeedback(p.Int("rounds", 3, 1, 20)) }},
 		{"reflect-retry-reward", "n=8", func(p *Params) learn.Recipe { return learn.ReflectRetry(p.n(8)) }},
 		{"thinktuning", "n=5&share=0.1", func(p *Params) learn.Recipe { return learn.ThinkTuning(p.n(5), p.Float("share", 0.1, 0, 1)) }},
-		{"knowrl", "k=8", func(p *Params) learn.Recipe { return learn.KnowRL(p.n(8)) }},
+		{"knowrl", "k=8", func(p *Params) learn.Recipe { return learn.KnowRL(p.Int("k", 8, 1, 1000)) }},
 		{"rlfh-fine-grained-knowledge", "n=1", func(p *Params) learn.Recipe { return learn.FineGrained(p.n(1)) }},
 	}
 }

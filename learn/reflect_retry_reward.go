@@ -48,17 +48,13 @@ func ReflectRetry(n int) Recipe {
 			policy := control.ReflectRetry(p.verifier(), "reflection", 1)
 			helped := false
 			for i := range n {
-				// Each reflection has a trial of its own, which knows the first answer.
+				// Each reflection has a trial of its own and begins with the same answer.
 				model := t.Model
 				if i > 0 { // the first is greedy, as the policy is
 					model = warm{t.Model}
 				}
 				child := t.Child("reflection", i, model, llm.Request{})
-				monitor.Know(child, monitor.Greedy{}, first)
-				res, err := policy.Run(ctx, child)
-				if err == nil {
-					err = stopped(&res)
-				}
+				res, err := revised(ctx, child, policy, first)
 				if err != nil {
 					return err
 				}

@@ -279,7 +279,7 @@ func spread(x []float64) Spread {
 // String is the report in lines.
 func (r Report) String() string {
 	var s strings.Builder
-	line := func(name string, v any) { fmt.Fprintf(&s, "%-24s %v\n", name, v) }
+	line := func(name string, v any) { fmt.Fprintf(&s, "%-32s %v\n", name, v) }
 	line("recipe", r.Recipe+" on "+r.Model)
 	prompts := fmt.Sprint(r.Prompts)
 	if r.Failed > 0 {
@@ -303,7 +303,11 @@ func (r Report) String() string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Values)) {
 		v := r.Values[name]
-		line(name, fmt.Sprintf("mean %.3f, 5th percentile %.3f, least %.3f (n = %d)", v.Mean, v.P5, v.Min, v.N))
+		if v.N == 1 {
+			line(name, fmt.Sprintf("%.3g", v.Mean))
+			continue
+		}
+		line(name, fmt.Sprintf("mean %.3f, 5th percentile %.3f, least %.3f (n=%d)", v.Mean, v.P5, v.Min, v.N))
 	}
 	if r.Gold != nil {
 		line("right", r.Gold.Accuracy)

@@ -31,7 +31,7 @@ func SelfFeedback(k int, delta float64) Recipe {
 				return err
 			}
 			cs = m.sift(cs, t, true)
-			scores, err := readings(ctx, gap, t, cs)
+			scores, err := readings(ctx, gap, t, cs, func(r monitor.Reading) float64 { return r.Score })
 			if err != nil {
 				return err
 			}

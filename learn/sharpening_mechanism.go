@@ -26,7 +26,7 @@ func Sharpening(n int) Recipe {
 			if err != nil || len(cs) == 0 {
 				return err
 			}
-			scores, err := readings(ctx, score, t, cs)
+			scores, err := readings(ctx, score, t, cs, func(r monitor.Reading) float64 { return r.Raw })
 			if err != nil {
 				return err
 			}
@@ -62,28 +62,23 @@ func Sharpening(n int) Recipe {
 	}
 }
 
-// readings are a signal's raw values for candidates, NaN where it has none; an
-// error where it has none for any.
-func readings(ctx context.Context, s monitor.Signal, t *monitor.Trial, cs []*monitor.Candidate) ([]float64, error) {
+// readings are a signal's values for candidates, NaN where it has none. A model
+// that can give none at all is an error.
+func readings(ctx context.Context, s monitor.Signal, t *monitor.Trial, cs []*monitor.Candidate, value func(monitor.Reading) float64) ([]float64, error) {
 	rs, err := s.Score(ctx, t, cs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name(), err)
 	}
-	out, have := make([]float64, len(rs)), 0
-	var first error
+	out := make([]float64, len(rs))
 	for i, r := range rs {
-		out[i] = r.Raw
-		if r.Err != nil {
-			out[i] = math.NaN()
-			if first == nil {
-				first = r.Err
-			}
+		out[i] = value(r)
+		if r.Err == nil {
 			continue
 		}
-		have++
-	}
-	if have == 0 && first != nil && !t.Model.Can(llm.LogProbs) {
-		return nil, fmt.Errorf("%s: %w", s.Name(), first)
+		out[i] = math.NaN()
+		if !t.Model.Can(llm.LogProbs) {
+			return nil, fmt.Errorf("%s: %w", s.Name(), r.Err)
+		}
 	}
 	return out, nil
 }

@@ -37,11 +37,7 @@ func ThinkTuning(n int, share float64) Recipe {
 			for i, c := range cs {
 				if i < guided {
 					child := t.Child("guided", i, nil, llm.Request{})
-					monitor.Know(child, monitor.Greedy{}, c)
-					res, err := control.Guided(kinds[i%len(kinds)]).Run(ctx, child)
-					if err == nil {
-						err = stopped(&res)
-					}
+					res, err := revised(ctx, child, control.Guided(kinds[i%len(kinds)]), c)
 					if err != nil {
 						return err
 					}

@@ -36,6 +36,30 @@ func grade(ctx context.Context, t *monitor.Trial, p Prompt, c *monitor.Candidate
 // could not be read, which costs a row and not the prompt.
 func unread(err error) bool { return errors.Is(err, monitor.ErrMissing) }
 
+// revised is a loop that begins with a given answer.
+func revised(ctx context.Context, t *monitor.Trial, p control.Policy, first *monitor.Candidate) (control.Result, error) {
+	loop, ok := p.(control.Loop)
+	if !ok {
+		return control.Result{}, fmt.Errorf("policy %s is no loop", p)
+	}
+	loop.Start = given{first}
+	res, err := loop.Run(ctx, t)
+	if err == nil {
+		err = stopped(&res)
+	}
+	return res, err
+}
+
+// given is the policy that has its answer.
+type given struct{ c *monitor.Candidate }
+
+// Run implements control.Policy.
+func (g given) Run(context.Context, *monitor.Trial) (control.Result, error) {
+	return control.Result{Best: g.c, Pool: []*monitor.Candidate{g.c}}, nil
+}
+
+func (given) String() string { return "given" }
+
 // warm is a model that samples at temperature 1 what it would be asked greedily,
 // so that a policy that is greedy can be run for several different results.
 type warm struct{ llm.Model }
