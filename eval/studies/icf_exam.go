@@ -3,7 +3,6 @@ package studies
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 
 	"gnothi/eval"
@@ -164,19 +163,16 @@ func measureICF(rs []ICFResult) []eval.Measure {
 	if len(disputed) > 0 {
 		out = append(out, eval.Average("accuracy where experts disagree", disputed))
 	}
-	m, err := stats.MetaD(s1, s2, 1/(2.0*ratings))
 	for _, v := range []struct {
-		name  string
-		value float64
-	}{{"d′", m.DPrime}, {"meta-d′", m.MetaD}, {"M-ratio", m.MRatio}} {
-		if err == nil && math.IsNaN(v.value) {
-			err = errors.New("d′ is 0")
-		}
-		if err != nil {
-			out = append(out, eval.Of(v.name, stats.Figure{N: two}, err))
-			continue
-		}
-		out = append(out, eval.Value(v.name, v.value, two, "maximum likelihood, four steps of confidence", "the fit gives no interval"))
+		name string
+		of   func(stats.Metacognition) float64
+	}{
+		{"d′", func(m stats.Metacognition) float64 { return m.DPrime }}, {"meta-d′", func(m stats.Metacognition) float64 { return m.MetaD }},
+		{"M-ratio", func(m stats.Metacognition) float64 { return m.MRatio }},
+	} {
+		f, err := stats.Bootstrap{Resamples: 300}.MetaD(fixed(), s1, s2, 1/(2.0*ratings), v.of)
+		f.N = two
+		out = append(out, eval.Of(v.name, f, err))
 	}
 	return out
 }
