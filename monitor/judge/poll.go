@@ -41,7 +41,7 @@ func (j *Judge) poll(ctx context.Context, t *monitor.Trial, text string, r reade
 		}
 		p = newPoll(votes, r)
 	}
-	if n > 1 || !t.Model.Can(llm.LogProbs) || p.source == "logprobs" || p.unparsed > 0 {
+	if n > 1 || !t.Model.Can(llm.LogProbs) || p.source == "logprobs" || p.unparsed > 0 && !scored {
 		return p, nil
 	}
 	votes, err := ask(ctx, j, t, text, Fallback, j.tokens(), !scored, r.read)
@@ -55,8 +55,8 @@ func (j *Judge) poll(ctx context.Context, t *monitor.Trial, text string, r reade
 		votes[i].value.p, votes[i].value.mass = nil, 0
 	}
 	samples := newPoll(votes, r)
-	if scored && 2*samples.unparsed > len(votes) {
-		return p, nil // the scoring was the other asking
+	if samples.p == nil || scored && 2*samples.unparsed > len(votes) {
+		return p, nil // what was read first stands; scoring was another asking
 	}
 	samples.source = "samples"
 	return samples, nil
