@@ -384,25 +384,28 @@ func (c *comparison) print(cmd *cobra.Command) error {
 	return t.Flush()
 }
 
-// draw shows how each policy treats its first answers, and B A's, between the
-// line on which nothing is won or lost and perfection.
+// draw shows how each policy treats its first answers, beside the line on which
+// nothing is won or lost; B as A's second answer where neither revises.
 func (c *comparison) draw(file string) error {
 	chart := plot.Chart{
 		Title: "Second answers", Note: fmt.Sprintf("%d questions; below the line more is spoilt than mended", c.N),
 		X: "right stays right (confidence)", Y: "wrong becomes right (critique)", XMax: 1, YMax: 1, Percent: true, LegendAtLeft: true,
 	}
-	for _, s := range []struct {
-		name string
-		c    *stats.Correction
-	}{{"A " + c.A.Policy, c.A.Loop}, {"B " + c.B.Policy, c.B.Loop}, {"B after A", &c.AThenB}} {
-		if s.c == nil || math.IsNaN(s.c.Confidence.Value) || math.IsNaN(s.c.Critique.Value) {
+	names, seconds := []string{"A " + c.A.Policy, "B " + c.B.Policy}, []*stats.Correction{c.A.Loop, c.B.Loop}
+	if c.A.Loop == nil && c.B.Loop == nil {
+		names, seconds = []string{c.B.Policy + " after " + c.A.Policy}, []*stats.Correction{&c.AThenB}
+	}
+	for i, s := range seconds {
+		if s == nil || math.IsNaN(s.Confidence.Value) || math.IsNaN(s.Critique.Value) {
 			continue
 		}
-		even := func(confidence float64) float64 { return s.c.Before.Value * (1 - confidence) / (1 - s.c.Before.Value) }
-		if from := max(0, 1-(1-s.c.Before.Value)/s.c.Before.Value); len(chart.Series) == 0 {
-			chart.Series = append(chart.Series, plot.Series{Name: "no change", Faint: true, Points: []plot.Point{plot.At(from, even(from)), plot.At(1, 0)}})
+		if before := s.Before.Value; len(chart.Series) == 0 {
+			even := func(confidence float64) plot.Point {
+				return plot.At(confidence, before*(1-confidence)/(1-before))
+			}
+			chart.Series = append(chart.Series, plot.Series{Name: "no change", Faint: true, Points: []plot.Point{even(max(0, 2-1/before)), even(1)}})
 		}
-		chart.Series = append(chart.Series, plot.Series{Name: s.name, Dots: true, Points: []plot.Point{{X: s.c.Confidence.Value, Y: s.c.Critique.Value, Low: s.c.Critique.Low, High: s.c.Critique.High, Size: 2}}})
+		chart.Series = append(chart.Series, plot.Series{Name: names[i], Dots: true, Points: []plot.Point{{X: s.Confidence.Value, Y: s.Critique.Value, Low: s.Critique.Low, High: s.Critique.High, Size: 2}}})
 	}
 	f, err := os.Create(file)
 	if err != nil {

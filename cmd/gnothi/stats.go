@@ -633,7 +633,7 @@ func writeChart(path string, chart io.WriterTo) error {
 // reliabilityChart shows what came out for what was claimed.
 func reliabilityChart(s stats.Summary, name string) plot.Chart {
 	c := plot.Chart{
-		Title: "Reliability of " + name, X: "claimed", Y: "came out right", XMax: 1, YMax: 1, Percent: true, LegendAtLeft: true,
+		Title: "Reliability of " + name, X: "claimed", Y: "came out right", XMax: 1, YMax: 1, Percent: true,
 		Note:   fmt.Sprintf("n = %d. Bars are 95 %% Wilson intervals; a dot's area goes with its share of answers.", s.N),
 		Series: []plot.Series{{Name: "perfect", Points: []plot.Point{plot.At(0, 0), plot.At(1, 1)}, Faint: true}},
 	}
@@ -653,7 +653,7 @@ func reliabilityChart(s stats.Summary, name string) plot.Chart {
 // band: pointwise 95 % of resamples.
 func riskCoverageChart(s sample, rng *rand.Rand, g *guaranteed) (plot.Chart, error) {
 	c := plot.Chart{
-		Title: "Risk and coverage", X: "answers given", Y: "of them wrong", XMax: 1, Percent: true, LegendAtLeft: true,
+		Title: "Risk and coverage", X: "answers given", Y: "of them wrong", XMax: 1, Percent: true,
 		Note: fmt.Sprintf("n = %d. Only the surest answers are given; equal scores together. Band: pointwise 95 %%, bootstrap.", len(s.y)),
 	}
 	overall := 0.0
@@ -670,9 +670,9 @@ func riskCoverageChart(s sample, rng *rand.Rand, g *guaranteed) (plot.Chart, err
 			return c, usage(err)
 		}
 		line := plot.Series{Name: col.name}
-		// Fewer than a hundredth of the answers say nothing but noise.
+		// Fewer than one answer in forty say nothing but noise.
 		for _, p := range points {
-			if p.N >= max(1, len(s.y)/100) {
+			if p.N >= max(1, len(s.y)/40) {
 				line.Points = append(line.Points, plot.At(p.Coverage, p.Risk))
 			}
 		}

@@ -29,17 +29,16 @@ type Series struct {
 
 // Chart is a pair of axes. Bounds that are equal are found from the points.
 type Chart struct {
-	Title, Note  string
-	X, Y         string // axis labels
-	XMin, XMax   float64
-	YMin, YMax   float64
-	Series       []Series
-	Percent      bool // tick labels of both axes in per cent
-	Width        int  // 0 is 460
-	XLog         bool // logarithmic in X + 1, for numbers of labels
-	XTicks       []float64
-	LegendAtLeft bool // instead of at the right
-	LegendLow    bool // at the bottom instead of the top
+	Title, Note string
+	X, Y        string // axis labels
+	XMin, XMax  float64
+	YMin, YMax  float64
+	Series      []Series
+	Percent     bool // tick labels of both axes in per cent
+	Width       int  // 0 is 460
+	XLog        bool // logarithmic in X + 1, for numbers of labels
+	XTicks      []float64
+	LegendLow   bool // at the bottom instead of the top
 }
 
 const (
@@ -49,6 +48,9 @@ const (
 	top    = 34.0
 	bottom = 76.0
 )
+
+// legendLine is the height of a line of the legend.
+const legendLine = 16.0
 
 // most points of a line: more cannot be seen at this size.
 const most = 400
@@ -141,7 +143,13 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 		return height - bottom - (min(max(y, c.YMin), c.YMax)-c.YMin)/(c.YMax-c.YMin)*(height-top-bottom)
 	}
 	var v canvas
-	v.open(width, height, c.Title, c.Note)
+	named := 0
+	for _, s := range c.Series {
+		if s.Name != "" {
+			named++
+		}
+	}
+	v.open(width, height+legendLine*float64(named), c.Title, c.Note)
 	xticks := c.XTicks
 	if xticks == nil {
 		xticks = ticks(c.XMin, c.XMax)
@@ -203,19 +211,11 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 			colour++
 		}
 	}
-	y := top + 14
-	if c.LegendLow {
-		y = height - bottom + 5 - 15*float64(len(legend))
-	}
-	for _, k := range legend {
-		if c.LegendAtLeft {
-			v.line(k.class, left+8, y-4, left+26, y-4)
-			v.text(left+32, y, "", "", k.name)
-		} else {
-			v.line(k.class, width-right-26, y-4, width-right-8, y-4)
-			v.text(width-right-32, y, "end", "", k.name)
-		}
-		y += 15
+	// Below the axis, where it hides nothing.
+	for i, k := range legend {
+		y := height - bottom + 52 + legendLine*float64(i)
+		v.line(k.class, left, y-4, left+18, y-4)
+		v.text(left+24, y, "", "", k.name)
 	}
 	v.WriteString("</svg>\n")
 	return v.Buffer.WriteTo(w)
@@ -318,7 +318,7 @@ type Forest struct {
 
 // WriteTo writes the chart as an SVG document.
 func (f Forest) WriteTo(w io.Writer) (int64, error) {
-	const names, width, line = 210.0, 560.0, 22.0
+	const line = 22.0
 	c := Chart{}
 	longest := 0
 	pts := []Point{At(f.Zero, 0)}
@@ -332,6 +332,8 @@ func (f Forest) WriteTo(w io.Writer) (int64, error) {
 	c.Series[0].Points = visible(c.Series[0])
 	c.bounds()
 	lo, hi := c.XMin, c.XMax
+	names := max(120, 24+6.6*float64(longest))
+	width := names + 350
 	at := func(x float64) float64 { return names + (x-lo)/(hi-lo)*(width-names-90) }
 	base := top + line*float64(len(f.Rows)) + 4
 	total := base + 72
@@ -354,7 +356,7 @@ func (f Forest) WriteTo(w io.Writer) (int64, error) {
 			v.line("w s0", at(r.Low), y, at(r.High), y)
 		}
 		fmt.Fprintf(&v, `<circle class="p0" cx="%s" cy="%s" r="4"/>`, num(at(r.Value)), num(y))
-		v.text(width-84, y+4, "", "", strconv.FormatFloat(r.Value, 'f', 3, 64))
+		v.text(width-84, y+4, "", "", strings.Replace(strconv.FormatFloat(r.Value, 'f', 3, 64), "-0.000", "0.000", 1))
 	}
 	v.WriteString("</svg>\n")
 	return v.Buffer.WriteTo(w)
