@@ -203,7 +203,7 @@ func (r checked) svg(s string) string {
 	height := 30 + (y+2)*svgLine
 	legend := 20.0
 	var key strings.Builder
-	for _, status := range []string{supported, doubtful, unsupported, notChecked} {
+	for _, status := range []string{supported, doubtful, unsupported, claims.Unparsed.String(), claims.Failed.String(), claims.Inapplicable.String(), notChecked} {
 		if r.Counts[status] == 0 {
 			continue
 		}

@@ -263,11 +263,11 @@ func TestWithoutModel(t *testing.T) {
 	m := script.New(func(op llm.Op, i int) script.Reply { return script.Reply{Text: samples[i]} })
 	const answer = "Ada was born in 1815. Ada was born in Zagreb. She sang well."
 	r, err := report(t, m, claims.Particulars{N: 3}, "", answer)
-	if err != nil || scores(r) != "0.83 0.50 inapplicable" || m.Calls() != 3 {
+	if err != nil || scores(r) != "0.75 0.25 inapplicable" || m.Calls() != 3 {
 		t.Errorf("particulars: %s, %v after %d calls", scores(r), err, m.Calls())
 	}
 	r, err = report(t, m, claims.Particulars{}, "Ada Byron was born on 10 December 1815.", answer)
-	if err != nil || scores(r) != "1.00 0.50 inapplicable" {
+	if err != nil || scores(r) != "1.00 0.25 inapplicable" {
 		t.Errorf("particulars in a context: %s, %v", scores(r), err)
 	}
 	r, err = report(t, m, claims.NGram{N: 3}, "", answer)
