@@ -389,7 +389,7 @@ func (c *comparison) print(cmd *cobra.Command) error {
 func (c *comparison) draw(file string) error {
 	chart := plot.Chart{
 		Title: "Second answers", Note: fmt.Sprintf("%d questions; below the line more is spoilt than mended", c.N),
-		X: "right stays right (confidence)", Y: "wrong becomes right (critique)", XMax: 1, YMax: 1, Percent: true, LegendAtLeft: true,
+		X: "right stays right (confidence)", Y: "wrong becomes right (critique)", XMax: 1, YMax: 1, Percent: true,
 	}
 	names, seconds := []string{"A " + c.A.Policy, "B " + c.B.Policy}, []*stats.Correction{c.A.Loop, c.B.Loop}
 	if c.A.Loop == nil && c.B.Loop == nil {
