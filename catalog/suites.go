@@ -34,6 +34,8 @@ func Suites() []eval.Suite {
 		studies.IfOrElse(),
 		studies.SelfContrast(),
 		studies.RecursiveCritique(),
+		studies.SelfDebiasing(),
+		studies.MoralSelfCorrection(),
 	}
 }
 

@@ -14,8 +14,9 @@ import (
 
 // chosen is what a model picks of texts shown under letters.
 type chosen struct {
-	At int       // place, from 0; -1: no letter could be read
-	P  []float64 // by place: of the letters' log-probabilities where the model gives them, else all on At; nil without either
+	At      int       // place, from 0; -1: no letter could be read
+	P       []float64 // by place: of the letters' log-probabilities where the model gives them, else all on At; nil without either
+	Refused bool      // it declined to choose
 }
 
 // choose shows texts under letters in the order given and asks for one of them.
@@ -35,7 +36,8 @@ func choose(ctx context.Context, t *monitor.Trial, role string, index int, ask s
 		return chosen{}, err
 	}
 	c := chosen{At: -1, P: letterShares(reply.Tokens, len(texts))}
-	if a := task.Extract(text.Sanitise(reply.Text)); a.Status == text.Parsed && len(a.Text) == 1 {
+	a := task.Extract(text.Sanitise(reply.Text))
+	if c.Refused = a.Status == text.Refused; a.Status == text.Parsed && len(a.Text) == 1 {
 		c.At = int(a.Text[0] - 'A')
 	}
 	if c.P == nil && c.At >= 0 {
