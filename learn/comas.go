@@ -3,6 +3,7 @@ package learn
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"gnothi/llm"
@@ -97,7 +98,7 @@ func (m *Made) exchange(ctx context.Context, t *monitor.Trial, p Prompt, j *judg
 	if err != nil {
 		return "", err
 	}
-	if r.Source == "" || r.Score != r.Score {
+	if math.IsNaN(r.Score) {
 		if len(r.Replies) > 0 && strings.TrimSpace(r.Replies[0]) != "" {
 			m.Add(Row{Kind: Reward, Role: "scorer", Prompt: scoreShown.Fill("question", question(p), "solution", said(c), "evaluation", evaluation), Completion: strings.TrimSpace(r.Replies[0]), Reward: number(-1)})
 		}

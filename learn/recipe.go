@@ -296,17 +296,14 @@ func (m *Made) Note(format string, args ...any) {
 	m.notes = append(m.notes, fmt.Sprintf(format, args...))
 }
 
-// rate lets a judge rate, and notes what the report needs; a verdict that could
-// not be read is NaN and no error.
+// rate lets a judge rate, and notes what the report needs; of a verdict that
+// could not be read the score is NaN, and that is no error.
 func (m *Made) rate(ctx context.Context, j *judge.Judge, t *monitor.Trial, c *monitor.Candidate) (judge.Rating, error) {
 	r, err := j.Rate(ctx, t, c)
-	if err = m.heard(j, err, func(b *judge.Tally) { b.Rated(r, err) }, "rating that could not be read"); err != nil {
-		return r, err
-	}
-	if r.Source == "" {
+	if err != nil {
 		r.Score, r.Unit = math.NaN(), math.NaN()
 	}
-	return r, nil
+	return r, m.heard(j, err, func(b *judge.Tally) { b.Rated(r, err) }, "rating that could not be read")
 }
 
 // heard notes a verdict. An unparsed one is counted and no error.

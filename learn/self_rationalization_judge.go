@@ -34,6 +34,7 @@ func SelfRationalization(margin float64, pairs int, j *judge.Judge) Recipe {
 			if err != nil {
 				return err
 			}
+			m.self = false // what is judged was given
 			verdicts := make([]float64, len(r.Votes))
 			for i, v := range r.Votes {
 				verdicts[i] = math.Round(v)
