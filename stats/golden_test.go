@@ -401,8 +401,8 @@ func TestGoldenRanking(t *testing.T) {
 func TestGoldenStats(t *testing.T) {
 	var file struct {
 		Proportions []struct {
-			K, N   int
-			Wilson [2]float64
+			K, N         int
+			Wilson, Beta [2]float64
 		} `json:"proportion_ci_95"`
 		Proportions90 []struct {
 			K, N   int
@@ -449,6 +449,9 @@ func TestGoldenStats(t *testing.T) {
 		f, err := Wilson(c.K, c.N, 0.95)
 		near(t, "Wilson low", f.Low, err, c.Wilson[0], 1e-9)
 		near(t, "Wilson high", f.High, err, c.Wilson[1], 1e-9)
+		f, err = ClopperPearson(c.K, c.N, 0.95)
+		near(t, "Clopper–Pearson low", f.Low, err, c.Beta[0], 1e-9)
+		near(t, "Clopper–Pearson high", f.High, err, c.Beta[1], 1e-9)
 	}
 	for _, c := range file.Proportions90 {
 		f, err := Wilson(c.K, c.N, 0.90)

@@ -443,3 +443,21 @@ func permute(x, order []int) []int {
 	}
 	return out
 }
+
+// ClopperPearson is the exact interval of k successes in n trials (1934): it covers at least as often as it says, whatever the
+// rate, and is wider than [Wilson]'s for it.
+func ClopperPearson(k, n int, level float64) (Figure, error) {
+	f, err := Wilson(k, n, level)
+	if err != nil {
+		return Figure{}, err
+	}
+	f.Low, f.High, f.Method = 0, 1, methodf("Clopper–Pearson", level)
+	x, m := float64(k), float64(n)
+	if k > 0 {
+		f.Low = distuv.Beta{Alpha: x, Beta: m - x + 1}.Quantile((1 - level) / 2)
+	}
+	if k < n {
+		f.High = distuv.Beta{Alpha: x + 1, Beta: m - x}.Quantile((1 + level) / 2)
+	}
+	return f, nil
+}
