@@ -274,10 +274,7 @@ func (c *cursor) tokens() ([]llm.Token, error) {
 			case "top", "top_logprobs":
 				t.Top, err = c.tops()
 			case "dist":
-				from := c.i
-				if err = c.skip(); err == nil {
-					err = json.Unmarshal([]byte(c.s[from:c.i]), &t.Dist)
-				}
+				t.Dist, err = c.dist()
 			default:
 				err = c.skip()
 			}
@@ -287,6 +284,34 @@ func (c *cursor) tokens() ([]llm.Token, error) {
 		return err
 	})
 	return ts, err
+}
+
+// dist reads the figures of a full distribution.
+func (c *cursor) dist() (*llm.Dist, error) {
+	if c.null() {
+		return nil, nil
+	}
+	d := &llm.Dist{Entropy: math.NaN(), KLUniform: math.NaN()}
+	return d, c.object(func(key string) (err error) {
+		var vocab float64
+		switch key {
+		case "entropy":
+			d.Entropy, err = c.number()
+		case "log_z":
+			d.LogZ, err = c.number()
+		case "kl_uniform":
+			d.KLUniform, err = c.number()
+		case "vocab":
+			vocab, err = c.number()
+			if err == nil && !(vocab >= 0 && vocab <= 1<<31 && vocab == math.Trunc(vocab)) {
+				err = fmt.Errorf("vocab %v: want a whole number", vocab)
+			}
+			d.Vocab = int(vocab)
+		default:
+			err = c.skip()
+		}
+		return err
+	})
 }
 
 func (c *cursor) tops() ([]llm.TopToken, error) {

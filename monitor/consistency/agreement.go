@@ -35,22 +35,14 @@ func (s agreement) Score(ctx context.Context, t *monitor.Trial, cs []*monitor.Ca
 			out[i].Err = &monitor.MissingError{Needs: "an answer that can be read"}
 			continue
 		}
+		class, err := classify(ctx, t, s.by, c, append([]*monitor.Candidate{c}, samples...))
+		if err != nil {
+			return nil, err
+		}
 		k := 0
-		if s.by == ByAnswer {
-			for _, o := range samples {
-				if o.Key == c.Key {
-					k++
-				}
-			}
-		} else {
-			class, err := classify(ctx, t, s.by, c, append([]*monitor.Candidate{c}, samples...))
-			if err != nil {
-				return nil, err
-			}
-			for _, other := range class[1:] {
-				if other == class[0] {
-					k++
-				}
+		for _, other := range class[1:] {
+			if other == class[0] {
+				k++
 			}
 		}
 		out[i] = monitor.Reading{Score: float64(k) / float64(n), Raw: float64(k), Source: "samples", Reads: n}

@@ -42,14 +42,14 @@ func (by By) needs() monitor.Inputs {
 // give makes a signal say what evidence suffices for it; one that asks cannot.
 func (by By) give(in monitor.Inputs, s monitor.Signal) monitor.Signal {
 	if by == ByMeaning {
-		return s
+		return struct{ monitor.Signal }{s}
 	}
 	return monitor.Needs(in|by.needs(), s)
 }
 
 // classify numbers the classes of some candidates, in the order of their first
 // members. Each candidate is in one class; one that could not be read is alone in
-// its own.
+// its own, and where no sample could be read there are no classes.
 func classify(ctx context.Context, t *monitor.Trial, by By, with *monitor.Candidate, cs []*monitor.Candidate) ([]int, error) {
 	stands := func(key string) string { return key }
 	switch by {
@@ -71,7 +71,7 @@ func classify(ctx context.Context, t *monitor.Trial, by By, with *monitor.Candid
 	}
 	class := make([]int, len(cs))
 	seen := make(map[string]int, len(cs))
-	n := 0
+	n, read := 0, false
 	for i, c := range cs {
 		key := stands(c.Key)
 		k, known := seen[key]
@@ -81,6 +81,10 @@ func classify(ctx context.Context, t *monitor.Trial, by By, with *monitor.Candid
 			n++
 		}
 		class[i] = k
+		read = read || key != "" && c != with
+	}
+	if !read {
+		return nil, &monitor.MissingError{Needs: "a sample whose answer can be read"}
 	}
 	return class, nil
 }

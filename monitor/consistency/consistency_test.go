@@ -74,7 +74,6 @@ func TestEntropy(t *testing.T) {
 		{[]string{"7", "7", "7", "7"}, 0},
 		{[]string{"1", "2", "3"}, math.Log(3)},
 		{[]string{"7", "7", "strings", "strings"}, h(0.5, 0.25, 0.25)}, // unread ones have no class in common
-		{[]string{"strings", "strings"}, math.Log(2)},
 	} {
 		n := len(c.texts)
 		trial := newTrial(script.Texts(c.texts...))
@@ -95,6 +94,14 @@ func TestEntropy(t *testing.T) {
 	trial := newTrial(script.Texts("7"))
 	if _, err := consistency.Entropy(1).Score(t.Context(), trial, nil); !errors.Is(err, monitor.ErrMissing) {
 		t.Errorf("the entropy of one sample: %v", err)
+	}
+	// Where nothing could be read there is nothing to say.
+	trial = newTrial(script.Texts("strings", "strings"))
+	given := trial.Candidate(llm.Choice{Text: "7"}, monitor.FromOutside, nil)
+	for _, s := range []monitor.Signal{consistency.Entropy(2), consistency.Agreement(2), consistency.Sets(consistency.ByAnswer)} {
+		if r, err := monitor.ScoreOne(t.Context(), s, trial, given); !errors.Is(err, monitor.ErrMissing) {
+			t.Errorf("%s without an answer that can be read: %+v, %v", s.Name(), r, err)
+		}
 	}
 }
 

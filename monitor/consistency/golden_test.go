@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"gnothi/llm"
@@ -148,6 +149,19 @@ func (g goldenItem) kl() float64 {
 	return sum
 }
 
+// equalWords is the share of pairs of samples that are one and the same word.
+func (g goldenItem) equalWords() float64 {
+	equal, pairs := 0, 0
+	for i, a := range g.Texts {
+		for _, b := range g.Texts[:i] {
+			if pairs++; a == b && len(strings.FieldsFunc(a, func(r rune) bool { return r == ' ' || r == '\'' })) == 1 {
+				equal++
+			}
+		}
+	}
+	return float64(equal) / float64(pairs)
+}
+
 func (g goldenItem) unrounded() consistency.NLI {
 	n := len(g.Logits)
 	x := consistency.NLI{Entail: consistency.NewMatrix(n), Contra: consistency.NewMatrix(n)}
@@ -271,7 +285,11 @@ func TestPolygraphGolden(t *testing.T) {
 				}
 				continue
 			}
-			if got, want := r.Raw*e.scale+e.offset, float64(values[i]); err != nil || math.Abs(got-want) > tolerance(name) {
+			want := float64(values[i])
+			if name == "LexicalSimilarity_rouge2" {
+				want -= item.equalWords() // theirs has 0 for a text of one word and itself
+			}
+			if got := r.Raw*e.scale + e.offset; err != nil || math.Abs(got-want) > tolerance(name) {
 				t.Errorf("%s of item %d by %s: %.12g, want %.12g (%v)", name, i, e.signal.Name(), got, want, err)
 			}
 		}

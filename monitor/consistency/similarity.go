@@ -37,8 +37,8 @@ func (m Measure) needs() monitor.Inputs {
 }
 
 // Pairwise is the evidence of how alike the samples drawn last are, after the
-// candidate Of if that is not nil: symmetric, 1 on the diagonal but for
-// inference, which has what it was given.
+// candidate Of if that is not nil: symmetric, 1 on the diagonal and, by a lexical
+// measure, for all equal texts.
 type Pairwise struct {
 	By Measure
 	Of *monitor.Candidate
@@ -81,7 +81,10 @@ func (p Pairwise) Gather(ctx context.Context, t *monitor.Trial) (Matrix, error) 
 	for i := range out.N {
 		out.Set(i, i, 1)
 		for j := i + 1; j < out.N; j++ {
-			v := measure(texts, i+first, j+first)
+			v := 1.0 // for equal texts, be they too short for the measure
+			if !texts.Same(i+first, j+first) {
+				v = measure(texts, i+first, j+first)
+			}
 			out.Set(i, j, v)
 			out.Set(j, i, v)
 		}
