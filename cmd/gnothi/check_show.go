@@ -186,13 +186,15 @@ func (r checked) svg(s string) string {
 					}
 				}
 				line = line[len(room):]
-				if n := utf8.RuneCountInString(room); n > 0 {
-					if st.colour != "" && strings.TrimSpace(room) != "" {
-						fmt.Fprintf(&body, `<rect x="%.1f" y="%d" width="%.1f" height="19" rx="3" fill="%s" fill-opacity=".28"><title>%s</title></rect>`, 20+float64(x)*svgChar, 16+y*svgLine, float64(utf8.RuneCountInString(strings.TrimRight(room, " ")))*svgChar, st.colour, html.EscapeString(st.title))
+				if bare := strings.TrimSpace(room); bare != "" { // blanks at the ends of a <text> are lost
+					left := 20 + float64(x+utf8.RuneCountInString(room[:strings.Index(room, bare)]))*svgChar
+					width := float64(utf8.RuneCountInString(bare)) * svgChar
+					if st.colour != "" {
+						fmt.Fprintf(&body, `<rect x="%.1f" y="%d" width="%.1f" height="19" rx="3" fill="%s" fill-opacity=".28"><title>%s</title></rect>`, left, 16+y*svgLine, width, st.colour, html.EscapeString(st.title))
 					}
-					fmt.Fprintf(&body, `<text x="%.1f" y="%d" textLength="%.1f">%s</text>`+"\n", 20+float64(x)*svgChar, 30+y*svgLine, float64(n)*svgChar, html.EscapeString(room))
-					x += n
+					fmt.Fprintf(&body, `<text x="%.1f" y="%d" textLength="%.1f">%s</text>`+"\n", left, 30+y*svgLine, width, html.EscapeString(bare))
 				}
+				x += utf8.RuneCountInString(room)
 				if len(line) > 0 {
 					x, y = 0, y+1
 				}
