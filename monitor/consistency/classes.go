@@ -178,12 +178,18 @@ func (x Inferences) Gather(ctx context.Context, t *monitor.Trial) (NLI, error) {
 	}
 	out := NLI{NewMatrix(len(cs)), NewMatrix(len(cs))}
 	stands := map[string]*monitor.Candidate{} // equal answers stand in the same relations
-	for i, c := range cs {
+	standing := func(c *monitor.Candidate) *monitor.Candidate {
 		key := cmp.Or(c.Key, "\x00"+c.Text)
 		if stands[key] == nil {
 			stands[key] = c
 		}
-		cs[i] = stands[key]
+		return stands[key]
+	}
+	for _, greedy := range t.Has(monitor.Sampling{}) { // first, with the samples alone too, so that no pair is asked about twice
+		standing(greedy)
+	}
+	for i, c := range cs {
+		cs[i] = standing(c)
 	}
 	for i, a := range cs {
 		for j, b := range cs {
