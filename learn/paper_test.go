@@ -21,7 +21,14 @@ import (
 func TestPaperJudged(t *testing.T) {
 	t.Run("meta-rewarding", func(t *testing.T) {
 		// Scores 4, 4, 2 at lengths 900, 300, 500: the shortest of the best, the longest of the worst.
-		long, short, bad := strings.Repeat("long good words. ", 52)+"the end okay", strings.TrimSpace(strings.Repeat("short good one. ", 19)), strings.TrimSpace(strings.Repeat("a poor answer it is. ", 24))
+		words := func(word string, n int) string { // n characters without repetition
+			var b strings.Builder
+			for i := 0; b.Len() < n; i++ {
+				fmt.Fprintf(&b, "%s%d ", word, i)
+			}
+			return b.String()[:n-1] + "."
+		}
+		long, short, bad := words("long", 900), words("short", 300), words("poor", 500)
 		m := script.New(func(op llm.Op, i int) script.Reply {
 			p := script.Prompt(op.Request)
 			switch {
@@ -29,7 +36,7 @@ func TestPaperJudged(t *testing.T) {
 				return script.Reply{Text: []string{long, short, bad}[i%3]}
 			case strings.Contains(p, "Candidate A:"):
 				return preferring(p, "argues well")
-			case strings.Contains(p, "poor answer"):
+			case strings.Contains(p, "poor1 "):
 				return script.Reply{Text: []string{"argues well.\nVerdict: 2", "careless.\nVerdict: 3", "careless too.\nVerdict: 1"}[i%3]}
 			}
 			return script.Reply{Text: "fine.\nVerdict: 4"}
@@ -181,7 +188,8 @@ func TestPaperJudged(t *testing.T) {
 			}
 			return script.Reply{Text: []string{"good: 1 + 1 = 2", "bad: 1 + 1 = 3"}[i%2]}
 		})
-		rows, report := makes(t, learn.Anyprefer(2, 3, .5, one(learn.AnypreferJudge()), one(learn.AnypreferReward())), m, question("How much is it?"))
+		reward := learn.AnypreferReward()
+		rows, report := makes(t, learn.Anyprefer(2, 3, .5, one(learn.AnypreferJudge()), &reward), m, question("How much is it?"))
 		if len(rows) != 1 || rows[0].Chosen != "a good answer, 3 + 4 = 7" || rows[0].Scores["try"] != 2 || strings.Contains(rows[0].Prompt, feedback) {
 			t.Fatalf("%+v\n%v", rows, report)
 		}
@@ -223,9 +231,9 @@ func TestPaperJudged(t *testing.T) {
 				return script.Reply{Text: []string{form("Tell me more."), form("Drink it away."), form("Cheer up."), "no form"}[i%4]}
 			case strings.Contains(p, "Do these hold"):
 				if strings.Contains(p, "Drink it away") {
-					return script.Reply{Text: "harmful: yes \"Drink it away\"\nharmful: Yes, \"Drink it away.\""}
+					return script.Reply{Text: "Verdict 1: yes \"Drink it away\""}
 				}
-				return script.Reply{Text: "harmful: no"}
+				return script.Reply{Text: "Verdict 1: no"}
 			case strings.Contains(p, "Drink it away"):
 				return script.Reply{Text: "Verdict: 5"}
 			case strings.Contains(p, "Tell me more"):
