@@ -428,9 +428,11 @@ func TestSamplersKeepWhatABudgetBought(t *testing.T) {
 		}
 		return script.Reply{Text: fmt.Sprintf("step %d\n", op.Seed%5)}
 	})
-	res = run(t, control.StepSearch(2, (&judge.Judge{}).Duel), newTrial(step, text.Free, llm.Limits{Calls: 20}))
-	if len(res.Pool) != 1 || res.Stopped != "budget" || !strings.HasPrefix(res.Best.Text, "step") {
-		t.Errorf("step search: %d in the pool, %s: %+v", len(res.Pool), res.Stopped, res.Best)
+	for _, calls := range []int64{3, 20} { // within the first duel, and later
+		res = run(t, control.StepSearch(2, (&judge.Judge{}).Duel), newTrial(step, text.Free, llm.Limits{Calls: calls}))
+		if len(res.Pool) != 1 || !strings.Contains(res.Stopped, "budget") || !strings.HasPrefix(res.Best.Text, "step") {
+			t.Errorf("step search of %d calls: %d in the pool, %s: %+v", calls, len(res.Pool), res.Stopped, res.Best)
+		}
 	}
 	if _, err := deep.Run(t.Context(), newTrial(long, text.Number, llm.Limits{Tokens: 3})); !errors.Is(err, llm.ErrBudget) {
 		t.Errorf("a budget for nothing: %v", err)

@@ -85,6 +85,7 @@ func (e searched) Gather(ctx context.Context, t *monitor.Trial) (p Path, err err
 		if len(next) > 1 {
 			readings, err := WinShare(e.steps.Duel).Score(ctx, t, next)
 			if err != nil {
+				g.text += next[0].Answer.Text + "\n" // paid for, and no worse than nothing
 				return p, err
 			}
 			for i, r := range readings {
