@@ -81,7 +81,8 @@ type Metacognition struct {
 // s1[k] counts trials with stimulus S1, s2[k] with S2, by answer and confidence, from "S1, surest" through "S1, least sure"
 // and "S2, least sure" to "S2, surest": 2·R counts each for R ratings. pad is added to every count, 1/(2R) being usual;
 // 0 needs every rate at every confidence inside (0,1). It needs a decision between two alternatives (true or false): for
-// open answers report the type-2 AUROC, which is [AUROC] of the confidence against right or wrong.
+// open answers report the type-2 AUROC, which is [AUROC] of the confidence against right or wrong. Where the decisions are
+// little better than chance there may be no fit; DPrime and Criterion are returned beside that error.
 func MetaD(s1, s2 []int, pad float64) (Metacognition, error) {
 	if len(s1) != len(s2) || len(s1) < 4 || len(s1)%2 != 0 {
 		return Metacognition{}, fmt.Errorf("stats: meta-d′: %d and %d counts, want an even number of at least 4 for each stimulus: %w", len(s1), len(s2), ErrLength)
@@ -153,21 +154,35 @@ func MetaD(s1, s2 []int, pad float64) (Metacognition, error) {
 		}
 		return l
 	}
-	result, err := optimize.Minimize(optimize.Problem{
-		Func: loss,
-		Grad: func(grad, x []float64) { fd.Gradient(grad, loss, x, &fd.Settings{Formula: fd.Central, Step: 1e-6}) },
-	}, x, &optimize.Settings{GradientThreshold: 1e-4, MajorIterations: 500}, &optimize.BFGS{})
-	if result == nil {
-		return Metacognition{}, fmt.Errorf("stats: meta-d′: %w", err)
+	numeric := &fd.Settings{Formula: fd.Central, Step: 1e-6}
+	slope := func(grad, x []float64) { fd.Gradient(grad, loss, x, numeric) }
+	grad := make([]float64, len(x))
+	settled := func(x []float64) bool {
+		slope(grad, x)
+		for _, g := range grad {
+			if !(math.Abs(g) < 1e-2) {
+				return false
+			}
+		}
+		return true
 	}
-	// A line search that cannot go further at the limits of the numeric gradient is an optimum too.
-	grad := fd.Gradient(nil, loss, result.X, &fd.Settings{Formula: fd.Central, Step: 1e-6})
-	for _, g := range grad {
-		if !(math.Abs(g) < 1e-2) {
-			return Metacognition{}, fmt.Errorf("stats: meta-d′: the fit did not settle (gradient %.2g)", g)
+	// A line search stops early where ratings hardly differ; a walk without slopes gets it going again. What it returns as an
+	// error is that it stopped: whether it arrived is judged by the slope.
+	for round := 0; round < 4 && !settled(x); round++ {
+		if r, _ := optimize.Minimize(optimize.Problem{Func: loss, Grad: slope}, x, &optimize.Settings{GradientThreshold: 1e-4, MajorIterations: 500}, &optimize.BFGS{}); r != nil {
+			x = r.X
+		}
+		if settled(x) {
+			break
+		}
+		if r, _ := optimize.Minimize(optimize.Problem{Func: loss}, x, &optimize.Settings{MajorIterations: 2000}, &optimize.NelderMead{}); r != nil {
+			x = r.X
 		}
 	}
-	out.MetaD, out.MRatio, out.LogL = result.X[0], result.X[0]/out.DPrime, -result.F
+	if !settled(x) {
+		return out, fmt.Errorf("stats: meta-d′: the fit did not settle; with d′ = %.2g the relative criterion may mean nothing", out.DPrime)
+	}
+	out.MetaD, out.MRatio, out.LogL = x[0], x[0]/out.DPrime, -loss(x)
 	return out, nil
 }
 

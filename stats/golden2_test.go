@@ -311,6 +311,27 @@ func TestGoldenMetaD(t *testing.T) {
 	}
 }
 
+// Tables as unruly as chance makes them are fitted, unless the decisions themselves are at chance.
+func TestMetaDSettles(t *testing.T) {
+	rng, failed := seeded(3), 0
+	for range 300 {
+		r := 2 + rng.IntN(4)
+		s1, s2 := make([]int, 2*r), make([]int, 2*r)
+		for k := range s1 {
+			s1[k], s2[k] = rng.IntN(30), rng.IntN(30)
+		}
+		if m, err := MetaD(s1, s2, 1/float64(2*r)); err != nil && math.Abs(m.DPrime) > 0.3 {
+			failed++
+			t.Log(s1, s2, err)
+		} else if math.IsNaN(m.MetaD) || math.Abs(m.MetaD) > 20 {
+			t.Errorf("%v %v: %+v", s1, s2, m)
+		}
+	}
+	if failed > 0 {
+		t.Errorf("%d of 300 fits did not settle", failed)
+	}
+}
+
 func TestMetaDInterval(t *testing.T) {
 	c := goldenTestFile(t).MetaD[0]
 	f, err := Bootstrap{Resamples: 200}.MetaD(seeded(1), c.S1, c.S2, 0.125, func(m Metacognition) float64 { return m.MRatio })
