@@ -266,7 +266,7 @@ type shortened struct {
 
 // Do implements llm.Model.
 func (m shortened) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
-	if n := op.Request.MaxTokens; n == 0 || n > m.tokens {
+	if n := op.Request.MaxTokens; op.Kind == llm.Generate && (n == 0 || n > m.tokens) {
 		op.Request.MaxTokens = m.tokens
 	}
 	return m.Model.Do(ctx, op)
