@@ -1,6 +1,7 @@
 package studies
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,10 +60,9 @@ func DesignedToHallucinate() eval.Suite {
 		Needs: "text",
 		Items: func(s eval.Source) ([]probeItem, error) {
 			var sample []probeItem
-			for i := range 5 {
-				for _, n := range []int{0, 250, 1000, 2000, 4000} {
-					sample = append(sample, probeItem{n, i})
-				}
+			lengths := []int{0, 250, 1000, 2000, 4000}
+			for i := range cmp.Or(s.N, 5*len(lengths)) {
+				sample = append(sample, probeItem{lengths[i%len(lengths)], i / len(lengths)})
 			}
 			return eval.Lines(s, "probes.jsonl", sample)
 		},
