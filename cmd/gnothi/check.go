@@ -135,6 +135,9 @@ func (o checkOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if many && o.svg != "" {
+		return usagef("--svg draws one text; %s holds many", o.in)
+	}
 	check := checker{checkOptions: o, numbers: n, form: c.String("format")}
 	if check.sources, err = o.sources(n); err != nil {
 		return err
