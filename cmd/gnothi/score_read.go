@@ -564,6 +564,9 @@ func (c *cursor) number() (float64, error) {
 	digits := strings.TrimPrefix(word, "-")
 	if digits == "" || digits[0] < '0' || digits[0] > '9' || digits[0] == '0' && len(digits) > 1 && digits[1] >= '0' && digits[1] <= '9' {
 		c.i = from
+		if b := c.peek(); b == '-' || b >= '0' && b <= '9' {
+			return 0, fmt.Errorf("not JSON at byte %d: %q is no number", from+1, word)
+		}
 		return 0, c.want("a number")
 	}
 	v, err := strconv.ParseFloat(word, 64)

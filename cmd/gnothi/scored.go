@@ -80,11 +80,14 @@ func readScored(path string, skipBad bool) (*scoredFile, error) {
 		if err := jsonl.Decode(line, &s); err != nil {
 			return err
 		}
+		if s.Scores != nil && len(s.Scores) == 0 {
+			s.Scores[""] = nil // score found nothing to read on this line
+		}
 		if s.Scores == nil {
 			s.Scores = map[string]*float64{}
 		}
 		if s.Score != nil {
-			if _, clash := s.Scores[""]; clash {
+			if v, clash := s.Scores[""]; clash && v != nil {
 				return errors.New(`field "scores": a signal without a name`)
 			}
 			s.Scores[""] = s.Score
