@@ -36,6 +36,8 @@ func Suites() []eval.Suite {
 		studies.RecursiveCritique(),
 		studies.SelfDebiasing(),
 		studies.MoralSelfCorrection(),
+		studies.ReflectionAgents(),
+		studies.SelfImproving(),
 		studies.PretrainingReflection(),
 		studies.MistakeLocation(),
 	}
