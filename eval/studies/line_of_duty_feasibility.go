@@ -213,7 +213,12 @@ func feasibilityPublished(claude, gemini, gpt4o, mini, mistral float64) []eval.P
 func measureFeasibility(rs []FeasibilityResult) []eval.Measure {
 	var plain, challenged []SelfClaim
 	strict, n := 0, 0
+	same, both := map[string]int{}, map[string]int{} // tasks infeasible both times, by type
 	for _, r := range rs {
+		if r.Said == infeasible && r.Done == infeasible {
+			both[r.Kind]++
+			same[r.Kind] += int(one(r.DoneType == r.Kind))
+		}
 		plain, challenged = append(plain, r.SelfClaim), append(challenged, r.Challenged)
 		switch r.Outcome() {
 		case text.Right:
@@ -230,6 +235,11 @@ func measureFeasibility(rs []FeasibilityResult) []eval.Measure {
 	out = append(out,
 		switched("over-confidence: infeasible, now feasible", plain, infeasible, feasibilityPublished(.028, .112, .052, .215, .075)...),
 		switched("conservatism: feasible, now infeasible", plain, feasible, feasibilityPublished(.305, .062, .130, .192, .155)...))
+	for _, k := range limitKinds {
+		if both[k.name] > 0 {
+			out = append(out, eval.Share("infeasible both times, for the same type: "+k.name, same[k.name], both[k.name]))
+		}
+	}
 	if challenge := slices.DeleteFunc(challenged, func(c SelfClaim) bool { return c.Outcome() != text.Right && c.Outcome() != text.Wrong }); len(challenge) > 0 {
 		out = append(out, agreement(challenge, "challenged: agreement", feasibilityPublished(.819, .889, .891, .788, .864)...)[0],
 			switched("challenged: over-confidence", challenge, infeasible, feasibilityPublished(.012, .102, .012, .238, .070)...),

@@ -72,13 +72,16 @@ func TestPaperLineOfDuty(t *testing.T) {
 			is(t, ms, "over-confidence: infeasible, now feasible", want[2], eps)
 			is(t, ms, "conservatism: feasible, now infeasible", want[3], eps)
 		}
-		// Agreement differs by type; over all ten runs the tasks of ability and of ethics agree least.
+		// By type: what lies in time or context is told least surely from the other limits.
 		var all []studies.FeasibilityResult
 		for _, rs := range of {
 			all = append(all, rs...)
 		}
 		ms := measured(t, studies.LineOfDuty(), all)
-		is(t, ms, "agreement: Identification of Ambiguity", .912, .01)
-		is(t, ms, "agreement: Functional Ceiling", .784, .01)
+		for kind, want := range map[string]float64{"Contextual Awareness": .506, "Temporal Perception": .693, "Identification of Ambiguity": .898, "Functional Ceiling": .930, "Ethical Integrity": .949} {
+			is(t, ms, "infeasible both times, for the same type: "+kind, want, eps)
+		}
+		is(t, ms, "agreement: Identification of Ambiguity", .915, eps)
+		is(t, ms, "agreement: Functional Ceiling", .784, eps)
 	})
 }
