@@ -84,12 +84,15 @@ type Tally struct {
 	bias    judge.Tally
 	report  Report
 	pairs   [][2]int // lengths of chosen and rejected
-	cluster []int    // the prompt of each labelled score
+	of      []int    // the prompt of each pair, by its number
+	numbers map[string]int
+	shares  map[string][][2]int // for each prompt how many of how many
+	cluster []int               // the prompt of each labelled score
 }
 
 // NewTally begins the report of a recipe.
 func NewTally(r Recipe, m llm.Model) *Tally {
-	return &Tally{report: Report{Recipe: r.Name, Model: m.ID().String(), Rows: map[string]int{}, Dropped: map[string]int{}}}
+	return &Tally{numbers: map[string]int{}, shares: map[string][][2]int{}, report: Report{Recipe: r.Name, Model: m.ID().String(), Rows: map[string]int{}, Dropped: map[string]int{}}}
 }
 
 // Add adds what a prompt came to, in the order of the prompts, beside its rows.
@@ -118,11 +121,7 @@ func (t *Tally) gather(m *Made) {
 	t.made.labelled = append(t.made.labelled, m.labelled...)
 	t.made.self = t.made.self || m.self
 	for name, s := range m.shares {
-		if t.made.shares == nil {
-			t.made.shares = map[string][2]int{}
-		}
-		have := t.made.shares[name]
-		t.made.shares[name] = [2]int{have[0] + s[0], have[1] + s[1]}
+		t.shares[name] = append(t.shares[name], s)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.values)) {
 		for _, x := range m.values[name] {
@@ -159,6 +158,10 @@ func (t *Tally) Row(r Row) {
 	}
 	t.report.Rows[kind]++
 	if r.Kind == Pair && r.Role == "" {
+		if _, ok := t.numbers[r.ID]; !ok {
+			t.numbers[r.ID] = len(t.numbers)
+		}
+		t.of = append(t.of, t.numbers[r.ID])
 		t.pairs = append(t.pairs, [2]int{utf8.RuneCountInString(r.Chosen), utf8.RuneCountInString(r.Rejected)})
 	}
 }
@@ -166,43 +169,35 @@ func (t *Tally) Row(r Row) {
 // Report makes the figures, with intervals at 95 %.
 func (t *Tally) Report(ledger *llm.Ledger) Report {
 	r := t.report
-	share := func(k, n int, why string) stats.Figure {
-		f, err := stats.Wilson(k, n, 0.95)
-		if err != nil {
-			return stats.Missing(n, errors.New(why))
-		}
-		return f
-	}
-	mean := func(x []float64, why string) stats.Figure {
-		f, err := stats.Mean(x, nil, 0.95)
-		if err != nil {
-			return stats.Missing(len(x), errors.New(why))
-		}
-		return f
-	}
 	var chosen, rejected []float64
-	longer, differ := 0, 0
-	for _, p := range t.pairs {
+	var longer [][2]int
+	by := map[int]int{} // the place in longer of each prompt
+	for i, p := range t.pairs {
 		chosen, rejected = append(chosen, float64(p[0])), append(rejected, float64(p[1]))
-		if p[0] != p[1] {
-			differ++
+		if p[0] == p[1] {
+			continue
 		}
-		if p[0] > p[1] {
-			longer++
+		at, ok := by[t.of[i]]
+		if !ok {
+			at = len(longer)
+			by[t.of[i]], longer = at, append(longer, [2]int{})
+		}
+		if longer[at][1]++; p[0] > p[1] {
+			longer[at][0]++
 		}
 	}
-	r.Length.Chosen, r.Length.Rejected = mean(chosen, "no pairs"), mean(rejected, "no pairs")
-	r.Length.Longer = share(longer, differ, "no pair differs in length")
+	r.Length.Chosen, r.Length.Rejected = mean(chosen, t.of, "no pairs"), mean(rejected, t.of, "no pairs")
+	r.Length.Longer = share(longer, "no pair differs in length")
 	if len(t.made.judged) > 0 {
 		b := t.bias.Bias()
 		r.Judge, r.SelfJudged = &b, t.made.self
 	}
 	r.Histogram = histogram(t.made.scores)
-	for name, s := range t.made.shares {
+	for name, s := range t.shares {
 		if r.Shares == nil {
 			r.Shares = map[string]stats.Figure{}
 		}
-		r.Shares[name] = share(s[0], s[1], "none")
+		r.Shares[name] = share(s, "none")
 	}
 	for name, x := range t.made.values {
 		if r.Values == nil {
@@ -219,6 +214,40 @@ func (t *Tally) Report(ledger *llm.Ledger) Report {
 		}
 	}
 	return r
+}
+
+// share is a proportion of cases. Cases of one prompt are alike, so with several
+// of them the interval is over prompts.
+func share(perPrompt [][2]int, why string) stats.Figure {
+	k, n := 0, 0
+	var y []float64
+	var cluster []int
+	for i, s := range perPrompt {
+		k, n = k+s[0], n+s[1]
+		for j := range s[1] {
+			hit := 0.0
+			if j < s[0] {
+				hit = 1
+			}
+			y, cluster = append(y, hit), append(cluster, i)
+		}
+	}
+	if n == len(perPrompt) {
+		f, err := stats.Wilson(k, n, 0.95)
+		if err != nil {
+			return stats.Missing(n, errors.New(why))
+		}
+		return f
+	}
+	return mean(y, cluster, why)
+}
+
+func mean(x []float64, cluster []int, why string) stats.Figure {
+	f, err := stats.Mean(x, cluster, 0.95)
+	if err != nil {
+		return stats.Missing(len(x), errors.New(why))
+	}
+	return f
 }
 
 func (t *Tally) gold() *Gold {
