@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,6 +224,8 @@ const maxIDs = 1 << 20
 func (o *scoring) run(ctx context.Context, w io.Writer) (*scoreReport, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	// A line is garbage as soon as it is written: collecting later costs some ten megabytes and saves a third of the time.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	begun := time.Now()
 	o.cpu = cpuTime()
 	todo, inOrder := make(chan *lineJob), make(chan *lineJob, 4*o.workers)
