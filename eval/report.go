@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"gnothi/stats"
 )
@@ -103,8 +104,18 @@ func Share(name string, k, n int, published ...Published) Measure {
 	return Of(name, f, err, published...)
 }
 
-// Average measures the mean of x, with a t interval.
+// Average measures the mean of x, with a t interval; of zeros and ones, which are
+// a share, with Wilson's, which stays within them.
 func Average(name string, x []float64, published ...Published) Measure {
+	ones := 0
+	for _, v := range x {
+		if v == 1 {
+			ones++
+		}
+	}
+	if len(x) > 0 && !slices.ContainsFunc(x, func(v float64) bool { return v != 0 && v != 1 }) {
+		return Share(name, ones, len(x), published...)
+	}
 	f, err := stats.Mean(x, nil, Level)
 	return Of(name, f, err, published...)
 }

@@ -117,9 +117,18 @@ func TestPaperICFExam(t *testing.T) {
 		}
 		m = model("spread", func(_, _ string, i int) string { return "A: 30%\nB: 90%" })
 		report, results = runs[studies.ICFResult](t, studies.ICFExam(), eval.Subject{Model: m}, eval.Options{Source: eval.Source{N: 12}})
-		if r := results[0]; r.P == nil || r.P[0] != .25 || report.Outcomes.Right == 0 || report.Outcomes.Wrong == 0 {
+		if r := results[0]; r.P == nil || min(r.P[0], r.P[1]) != .25 || report.Outcomes.Right == 0 || report.Outcomes.Wrong == 0 {
 			t.Errorf("%+v, %+v", r, report.Outcomes)
 		}
 		is(t, report.Measures, "mean confidence", .75, 1e-9)
+		first := 0
+		for _, r := range results {
+			if r.P[0] > r.P[1] {
+				first++
+			}
+		}
+		if first == 0 || first == len(results) {
+			t.Error("the same option stands under B in all questions")
+		}
 	})
 }

@@ -3,6 +3,7 @@ package studies
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"gnothi/eval"
@@ -15,8 +16,8 @@ import (
 
 // ICFResult is a distribution over the options of a question.
 type ICFResult struct {
-	P        []float64 `json:"p"`     // by option, summing to 1; null: could not be read
-	Right    int       `json:"right"` // index of the right option
+	P        []float64 `json:"p"`     // by option in the order of their keys, summing to 1; null: could not be read
+	Right    int       `json:"right"` // index of the right option, in that order
 	Disputed bool      `json:"disputed,omitempty"`
 	// Refused: the reply declines.
 	Refused bool `json:"refused,omitempty"`
@@ -55,6 +56,7 @@ func ICFExam() eval.Suite {
 		Items: func(s eval.Source) ([]QA, error) {
 			qs, err := qaItems(s, 200, func(q QA) bool { return q.Kind == questions.YesNo && !q.Unanswerable })
 			for i, q := range qs {
+				qs[i].Turn = i
 				if q.Options == nil {
 					qs[i].Options = map[string]string{"no": "No", "yes": "Yes"}
 				}
@@ -69,10 +71,11 @@ func ICFExam() eval.Suite {
 func askICF(ctx context.Context, s *eval.Session, q QA) (ICFResult, error) {
 	question := q.question()
 	r := ICFResult{Right: -1, Disputed: q.Disputed}
-	for i, o := range question.Options {
+	keys := slices.Sorted(maps.Keys(q.Options))
+	for _, o := range question.Options {
 		a := text.Answer{Kind: text.Letter, Text: o.Letter, Status: text.Parsed}
 		if question.Task().Grade(a, q.Answers) == text.Right {
-			r.Right = i
+			r.Right = slices.Index(keys, o.Key)
 		}
 	}
 	if r.Right < 0 {
@@ -92,7 +95,12 @@ func askICF(ctx context.Context, s *eval.Session, q QA) (ICFResult, error) {
 	if err != nil {
 		return r, err
 	}
-	r.P = spread(reply, question.Options)
+	if shown := spread(reply, question.Options); shown != nil {
+		r.P = make([]float64, len(keys))
+		for i, o := range question.Options {
+			r.P[slices.Index(keys, o.Key)] = shown[i]
+		}
+	}
 	return r, nil
 }
 

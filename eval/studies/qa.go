@@ -28,6 +28,9 @@ type QA struct {
 	Level        int               `json:"level,omitempty"` // of difficulty; 0: not known
 	Unanswerable bool              `json:"unanswerable,omitempty"`
 	Disputed     bool              `json:"disputed,omitempty"` // experts disagree about it
+	// Turn is by how many places the options, in the order of their keys, are turned:
+	// a study that shows options turns them from item to item.
+	Turn int `json:"turn,omitempty"`
 }
 
 // qaItems reads the user's questions, or draws n of gnothi's own (s.N if that is
@@ -37,7 +40,7 @@ func qaItems(s eval.Source, n int, keep func(QA) bool) ([]QA, error) {
 	var sample []QA
 	for _, i := range s.Rand.Perm(len(own)) {
 		q := own[i]
-		item := QA{q.ID, q.Question, q.Answers, nil, q.Kind, q.Level, q.Unanswerable, false}
+		item := QA{ID: q.ID, Question: q.Question, Answers: q.Answers, Kind: q.Kind, Level: q.Level, Unanswerable: q.Unanswerable}
 		if len(sample) < cmp.Or(s.N, n) && (keep == nil || keep(item)) {
 			sample = append(sample, item)
 		}
@@ -51,7 +54,7 @@ func qaItems(s eval.Source, n int, keep func(QA) bool) ([]QA, error) {
 	return items, err
 }
 
-// ask puts the question to the model: the i-th time with that name.
+// on gives a trial of the question under a name.
 func (q QA) on(s *eval.Session, name string) *monitor.Trial {
 	question := q.question()
 	form, _ := prompt.Select("auto", s.Model, question)
@@ -60,7 +63,12 @@ func (q QA) on(s *eval.Session, name string) *monitor.Trial {
 
 func (q QA) question() monitor.Question {
 	out := monitor.Question{Text: q.Question}
-	for i, key := range slices.Sorted(maps.Keys(q.Options)) {
+	keys := slices.Sorted(maps.Keys(q.Options))
+	if n := len(keys); n > 0 {
+		turn := (q.Turn%n + n) % n
+		keys = append(keys[turn:], keys[:turn]...)
+	}
+	for i, key := range keys {
 		out.Kind = text.Letter
 		out.Options = append(out.Options, text.Option{Letter: string(rune('A' + i)), Key: key, Text: q.Options[key]})
 	}

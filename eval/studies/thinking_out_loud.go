@@ -47,6 +47,7 @@ func ThinkingOutLoud() eval.Suite {
 			qs, err := qaItems(s, 200, func(q QA) bool { return !q.Unanswerable })
 			var out []thinkingItem
 			for i, q := range qs {
+				q.Turn = i / 2
 				out = append(out, thinkingItem{q, i%2 == 1})
 			}
 			return out, err
