@@ -68,6 +68,9 @@ type Gold struct {
 	Accuracy stats.Figure `json:"accuracy"`
 	AUROC    stats.Figure `json:"auroc"`
 	ECE      stats.Figure `json:"ece"` // ten bins; only of scores that all lie in [0,1]
+	// Right and Wrong are the scores of either kind, in the same bins.
+	Right Histogram `json:"right"`
+	Wrong Histogram `json:"wrong"`
 }
 
 // Spend is what it cost, by the role of calls.
@@ -256,12 +259,15 @@ func (t *Tally) gold() *Gold {
 	}
 	var score, y []float64
 	unit := true
+	var kinds [2][]float64
 	for _, l := range t.made.labelled {
+		kinds[int(l[1])] = append(kinds[int(l[1])], l[0])
 		score, y = append(score, l[0]), append(y, l[1])
 		unit = unit && l[0] >= 0 && l[0] <= 1
 	}
 	// Samples of one prompt are alike: intervals are over prompts.
-	g := &Gold{}
+	low, high := slices.Min(score), slices.Max(score)
+	g := &Gold{Right: binned(kinds[1], low, high), Wrong: binned(kinds[0], low, high)}
 	var err error
 	if g.Accuracy, err = stats.Mean(y, t.cluster, 0.95); err != nil {
 		g.Accuracy = stats.Missing(len(y), err)
@@ -285,11 +291,15 @@ func histogram(scores []float64) Histogram {
 	if len(scores) == 0 {
 		return Histogram{}
 	}
-	h := Histogram{Low: slices.Min(scores), High: slices.Max(scores), Counts: make([]int, 10)}
+	return binned(scores, slices.Min(scores), slices.Max(scores))
+}
+
+func binned(scores []float64, low, high float64) Histogram {
+	h := Histogram{Low: low, High: high, Counts: make([]int, 10)}
 	for _, s := range scores {
 		i := 0
-		if h.High > h.Low {
-			i = min(9, int((s-h.Low)/(h.High-h.Low)*10))
+		if high > low {
+			i = min(9, int((s-low)/(high-low)*10))
 		}
 		h.Counts[i]++
 	}

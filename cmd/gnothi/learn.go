@@ -326,18 +326,26 @@ func (g making) all(cmd *cobra.Command, prompts []learn.Prompt, workers int, wri
 	return report, nil
 }
 
-// drawScores draws how the scores of a recipe are spread.
+// drawScores draws how the scores of a recipe are spread, of right and wrong
+// answers apart where a checker told them.
 func drawScores(path string, r learn.Report) error {
-	h := r.Histogram
-	if h.Counts == nil {
+	all := []learn.Histogram{r.Histogram}
+	names := []string{"scores"}
+	if r.Gold != nil {
+		all, names = []learn.Histogram{r.Gold.Wrong, r.Gold.Right}, []string{"wrong", "right"}
+	}
+	if all[0].Counts == nil {
 		return fmt.Errorf("--figure %s: %s gives no scores to draw", path, r.Recipe)
 	}
-	line := plot.Series{Name: "scores"}
-	width := (h.High - h.Low) / float64(len(h.Counts))
-	for i, n := range h.Counts {
-		line.Points = append(line.Points, plot.At(h.Low+(float64(i)+0.5)*width, float64(n)))
+	chart := plot.Chart{Title: r.Recipe, Note: fmt.Sprintf("%s, %d prompts", r.Model, r.Prompts), X: "score", Y: "how many"}
+	for k, h := range all {
+		line := plot.Series{Name: names[k]}
+		width := (h.High - h.Low) / float64(len(h.Counts))
+		for i, n := range h.Counts {
+			line.Points = append(line.Points, plot.At(h.Low+(float64(i)+0.5)*width, float64(n)))
+		}
+		chart.Series = append(chart.Series, line)
 	}
-	chart := plot.Chart{Title: r.Recipe, Note: fmt.Sprintf("%s, %d prompts", r.Model, r.Prompts), X: "score", Y: "how many", Series: []plot.Series{line}}
 	f, err := os.Create(path)
 	if err != nil {
 		return usage(err)
