@@ -38,6 +38,11 @@ func Suites() []eval.Suite {
 		studies.MoralSelfCorrection(),
 		studies.ReflectionAgents(),
 		studies.SelfImproving(),
+		studies.PerspectiveTaking(),
+		studies.PatternReframe(),
+		studies.HistoricalAnalogy(),
+		studies.SelfPreferenceScore(),
+		studies.ExplanationProperties(),
 		studies.PretrainingReflection(),
 		studies.MistakeLocation(),
 	}
