@@ -508,8 +508,8 @@ func (o *scoring) gather(ctx context.Context, e *evidence, options monitor.Trial
 		if err != nil {
 			return fmt.Errorf("asked for an answer: %w", err)
 		}
-		e.answer = &c.Choice
-		e.kept = appendText(append(e.kept, `,"answer":`...), c.Text)
+		e.answer = trimmed(c)
+		e.kept = appendText(append(e.kept, `,"answer":`...), e.answer.Text)
 	}
 	if want&monitor.Samples != 0 && len(e.samples) == 0 {
 		cs, err := t.Samples(ctx, o.sampling, o.samples)
@@ -518,8 +518,8 @@ func (o *scoring) gather(ctx context.Context, e *evidence, options monitor.Trial
 			if i > 0 {
 				e.kept = append(e.kept, ',')
 			}
-			e.samples = append(e.samples, c.Choice)
-			e.kept = appendText(e.kept, c.Text)
+			e.samples = append(e.samples, *trimmed(c))
+			e.kept = appendText(e.kept, e.samples[i].Text)
 		}
 		e.kept = append(e.kept, ']')
 		if err != nil {
@@ -542,6 +542,13 @@ func (o *scoring) gather(ctx context.Context, e *evidence, options monitor.Trial
 		}
 	}
 	return nil
+}
+
+// trimmed is a reply without the blank that a continuation begins with.
+func trimmed(c *monitor.Candidate) *llm.Choice {
+	choice := c.Choice
+	choice.Text = strings.TrimSpace(choice.Text)
+	return &choice
 }
 
 // likely asks for the log-probabilities of a text that came without.
