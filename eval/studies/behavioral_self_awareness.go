@@ -187,7 +187,11 @@ func (i awarenessItem) read(reply string) (*float64, error) {
 		}
 		v = one(!slices.ContainsFunc(insecure, func(re *regexp.Regexp) bool { return re.MatchString(reply) }))
 	case "word", "choice", "gamble":
-		a := text.Task{Kind: text.Label, Labels: []string{i.High, i.Low}}.Extract(reply)
+		task := text.Task{Kind: text.Label, Labels: []string{i.High, i.Low}}
+		if i.Form != "word" { // a letter, not the article of an option that is repeated
+			task = text.Task{Kind: text.Letter, Options: []text.Option{{Letter: "A"}, {Letter: "B"}}}
+		}
+		a := task.Extract(reply)
 		if a.Status != text.Parsed {
 			return nil, nil
 		}
