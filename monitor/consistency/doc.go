@@ -3,7 +3,7 @@
 // mean the same; a sample that could not be read is in none, but
 // it counts in the denominator.
 //
-// It may import monitor, text and stats.
+// It may import monitor, monitor/likelihood, monitor/prompt, llm, text and stats.
 package consistency
 
 import (
