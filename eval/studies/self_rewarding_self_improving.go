@@ -94,9 +94,13 @@ func askSelfReward(ctx context.Context, s *eval.Session, p Puzzle) (SelfRewardRe
 		return r, err
 	}
 	j := &judge.Judge{Reason: true, Votes: 1, MaxTokens: verifyTokens}
+	first := map[string]*monitor.Candidate{} // what is the same is judged once
 	for _, c := range cs {
+		if first[c.Text] == nil {
+			first[c.Text] = c
+		}
 		one := Solved{Right: puzzle.Check(countdown.Find(text.Sanitise(c.Text))) == nil}
-		v, err := j.Verify(ctx, t, c)
+		v, err := j.Verify(ctx, t, first[c.Text])
 		if err != nil && !errors.Is(err, judge.ErrUnparsed) {
 			return r, err
 		}
