@@ -117,16 +117,16 @@ func (v Vote) count(ctx context.Context, t *monitor.Trial, res *Result) error {
 			return err
 		}
 		var read []int
-		scores = scores[:0]
+		var given []float64
 		for k, r := range readings {
 			if r.Err == nil {
-				read, scores = append(read, voters[k]), append(scores, r.Score)
+				read, given = append(read, voters[k]), append(given, r.Score)
 			}
 		}
 		if len(read) == 0 {
 			return fmt.Errorf("%s: %w", v.Scorer.Name(), readings[0].Err)
 		}
-		voters = read
+		voters, scores = read, given
 	}
 	weights := v.aggregate().Weights(scores)
 	best := map[string]int{} // class → index of its heaviest voter

@@ -50,7 +50,8 @@ func CoMAS(agents, rounds int, j *judge.Judge) Recipe {
 				var said []string
 				for a := range agents {
 					at := round*agents + a
-					asked, c := question(p), (*monitor.Candidate)(nil)
+					asked := question(p)
+					var c *monitor.Candidate
 					if round == 0 {
 						c = solutions[a]
 					} else {

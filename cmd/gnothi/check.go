@@ -146,7 +146,7 @@ func (o checkOptions) run(cmd *cobra.Command, args []string) error {
 	if check.model, check.close, err = c.openModel(ctx, cmd); err != nil {
 		return err
 	}
-	defer check.close()
+	defer func() { _ = check.close() }() // nothing is written to a model
 	if o.calibrate != "" {
 		if check.calibration, err = o.calibration(check.names(), check.model.ID().Key()); err != nil {
 			return err
@@ -323,11 +323,12 @@ func mostlyUTF8(s string) bool {
 		return true
 	}
 	bad := 0
-	for i, w := 0, 0; i < len(s); i += w {
-		var r rune
-		if r, w = utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && w == 1 {
+	for rest := s; rest != ""; {
+		r, width := utf8.DecodeRuneInString(rest)
+		if r == utf8.RuneError && width == 1 {
 			bad++
 		}
+		rest = rest[width:]
 	}
 	return bad*50 < len(s)
 }

@@ -46,22 +46,22 @@ const (
 func FitSimilarity(labelled [][]float64, right []bool, unlabelled [][]float64, o SimilarityOptions) (*Similarity, error) {
 	switch {
 	case len(labelled) == 0 || len(unlabelled) == 0:
-		return nil, fmt.Errorf("T-similarity: %d labelled and %d unlabelled answers: some of both are needed", len(labelled), len(unlabelled))
+		return nil, fmt.Errorf("similarity: %d labelled and %d unlabelled answers: some of both are needed", len(labelled), len(unlabelled))
 	case len(right) != len(labelled):
-		return nil, fmt.Errorf("T-similarity: %d labels for %d answers", len(right), len(labelled))
+		return nil, fmt.Errorf("similarity: %d labels for %d answers", len(right), len(labelled))
 	}
 	both := false
 	for _, r := range right {
 		both = both || r != right[0]
 	}
 	if !both {
-		return nil, errors.New("T-similarity: all labels are the same")
+		return nil, errors.New("similarity: all labels are the same")
 	}
 	if o.Heads == 0 {
 		o.Heads = 5
 	}
 	if o.Heads < 2 {
-		return nil, fmt.Errorf("T-similarity: %d heads cannot disagree", o.Heads)
+		return nil, fmt.Errorf("similarity: %d heads cannot disagree", o.Heads)
 	}
 	switch {
 	case o.Gamma == 0:
@@ -73,7 +73,7 @@ func FitSimilarity(labelled [][]float64, right []bool, unlabelled [][]float64, o
 	for _, rows := range [][][]float64{labelled, unlabelled} {
 		for i, row := range rows {
 			if len(row) != d || !finite(row...) {
-				return nil, fmt.Errorf("T-similarity: answer %d: want %d finite features", i+1, d)
+				return nil, fmt.Errorf("similarity: answer %d: want %d finite features", i+1, d)
 			}
 		}
 	}

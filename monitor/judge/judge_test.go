@@ -187,7 +187,7 @@ func TestUnparsedIsAskedAgainAndThenMissing(t *testing.T) {
 		if op.N() == 3 {
 			return script.Reply{Text: []string{"Verdict: 2", "hm", "who knows"}[i]}
 		}
-		asked += 1
+		asked++
 		return script.Reply{Text: []string{"Rating: 4/5", "0.8"}[i]}
 	})
 	trial = newTrial(m)

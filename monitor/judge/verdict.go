@@ -70,7 +70,7 @@ func readNumber(value string, low, high int) (float64, bool) {
 		return 0, false
 	}
 	var v float64
-	rest := ""
+	var rest string
 	if m := number.FindStringSubmatch(value); m != nil {
 		parsed, err := strconv.ParseFloat(strings.Replace(strings.Replace(m[1], "−", "-", 1), ",", ".", 1), 64)
 		if err != nil {
