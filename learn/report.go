@@ -81,6 +81,10 @@ type Spend struct {
 	CallsByRole      map[string]int64 `json:"calls_by_role,omitempty"`
 }
 
+// ranks is the AUROC below which scores do not rank answers, if enough were checked
+// (both chosen).
+const ranks, enough = 0.6, 30
+
 // Tally gathers what prompts came to. It is not safe for concurrent use.
 type Tally struct {
 	made    Made
@@ -208,7 +212,9 @@ func (t *Tally) Report(ledger *llm.Ledger) Report {
 		}
 		r.Values[name] = spread(x)
 	}
-	r.Gold = t.gold()
+	if r.Gold = t.gold(); r.Gold != nil && r.Gold.AUROC.N >= enough && r.Gold.AUROC.Value < ranks {
+		r.Notes = append(r.Notes[:len(r.Notes):len(r.Notes)], "the scores hardly tell right from wrong here: what is selected by them teaches little")
+	}
 	if ledger != nil {
 		s := ledger.Spent()
 		r.Spend = Spend{s.Calls, s.PromptTokens, s.CompletionTokens, map[string]int64{}}

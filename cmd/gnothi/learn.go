@@ -39,7 +39,8 @@ func learnCmd() *cobra.Command {
 		Long: `Make pairs, rows for fine-tuning, rewards or rankings of a model's own answers.
 A recipe is a paper; "gnothi learn list" shows them with what each needs.
 
-A line of --in is {"id"?, "question", "context"?, "answers"?, "kind"?}. Some recipes
+A line of --in is {"id"?, "question", "context"?, "answers"?, "type"?}, as for ask;
+"type" is the answer's: free, number, …. Some recipes
 want more: "response" (a reply to be judged) and "score" (what it deserves);
 "feasible" (whether the question, a task, can be done); "numbers" and "target" (a
 Countdown puzzle, which needs no question).
@@ -115,7 +116,7 @@ type promptLine struct {
 	Question string   `json:"question"`
 	Context  string   `json:"context"`
 	Answers  []string `json:"answers"`
-	Kind     string   `json:"kind"`
+	Type     string   `json:"type"` // of the answer; "kind" is a group of questions, as in every file of questions
 	Response string   `json:"response"`
 	Score    *float64 `json:"score"`
 	Feasible *bool    `json:"feasible"`
@@ -125,9 +126,9 @@ type promptLine struct {
 
 func (l promptLine) prompt() (p learn.Prompt, err error) {
 	p = learn.Prompt{ID: string(l.ID), Question: l.Question, Context: l.Context, Answers: l.Answers, Response: l.Response, Score: l.Score, Feasible: l.Feasible}
-	if l.Kind != "" {
-		if p.Kind, err = text.ParseKind(l.Kind); err != nil {
-			return p, fmt.Errorf("field \"kind\": %w", err)
+	if l.Type != "" {
+		if p.Kind, err = text.ParseKind(l.Type); err != nil {
+			return p, fmt.Errorf("field \"type\": %w", err)
 		}
 	}
 	if len(l.Numbers) > 0 || l.Target != 0 {
