@@ -3,6 +3,7 @@ package learn
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gnothi/monitor"
@@ -103,9 +104,7 @@ func KnowRL(k int) Recipe {
 			}
 			return nil
 		},
-		All: func(rows []Row, m *Made) []Row {
-			return sortTasks(rows, m)
-		},
+		All: sortTasks,
 	}
 }
 
@@ -176,7 +175,7 @@ func sortTasks(rows []Row, m *Made) []Row {
 		}
 		out = append(out, r)
 	}
-	if s := m.shares["tasks on which all votes agree"]; s[1] > 0 && s[0] == s[1] {
+	if len(rows) > 0 && !slices.ContainsFunc(rows, func(r Row) bool { return r.Role != "" && *r.Reward < 1 }) {
 		m.Note("all votes agree on all tasks: that is an alarm, not knowledge")
 	}
 	return out

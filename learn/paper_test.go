@@ -690,8 +690,8 @@ func TestPaperUnjudged(t *testing.T) {
 		// The same task again is left out; all votes alike are an alarm.
 		sure := says([]string{"Write another", "Translate a sentence into French."}, []string{"role:judge", "Feasible"})
 		rows, report = makes(t, learn.KnowRL(2), sure, p, p)
-		if len(of(rows, learn.Reward, "")) != 1 || report.Dropped["row: task nearly the same as another"] != 3 {
-			t.Errorf("%d rows, dropped %v", len(rows), report.Dropped)
+		if len(of(rows, learn.Reward, "")) != 1 || report.Dropped["row: task nearly the same as another"] != 3 || len(report.Notes) != 1 {
+			t.Errorf("%d rows, dropped %v, notes %v", len(rows), report.Dropped, report.Notes)
 		}
 	})
 
