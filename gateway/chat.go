@@ -250,6 +250,9 @@ func (r *receipts) of(c llm.Choice) *llm.Result {
 
 // most is how many samples a policy may draw; 0 is not known.
 func most(p control.Policy) int {
+	if auto, ok := p.(control.Auto); ok {
+		return auto.Max
+	}
 	v, ok := p.(control.Vote)
 	if !ok {
 		return 0
