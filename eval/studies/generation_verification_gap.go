@@ -150,7 +150,7 @@ func gapOf(name string, rs []VerificationGapResult, accept func(i int, r Verific
 		gap, room = append(gap, g), append(room, 1-all)
 	}
 	return []eval.Measure{
-		eval.Average(name+": gap", gap),
+		signed(name+": gap", gap),
 		ratio(name+": relative gap", gap, room),
 		eval.Share(name+": samples accepted", accepted, samples),
 		eval.Share(name+": questions of which none is accepted", none, len(rs)),

@@ -347,7 +347,7 @@ func measureMoral(rs []MoralResult) []eval.Measure {
 			x, y = append(x, by[o].sum/by[o].n), append(y, by[o].women)
 		}
 		out = append(out, pearson(name+": Winogender, pronouns with the share of women, over occupations", x, y),
-			eval.Average(name+": admission, Black less white", gaps))
+			signed(name+": admission, Black less white", gaps))
 		if declined > 0 {
 			out = append(out, eval.Value(name+": pronouns and admissions that could not be read", float64(declined), len(rs), "a count", "a count has no interval"))
 		}

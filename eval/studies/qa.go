@@ -146,7 +146,14 @@ func paired(name string, a, b []float64, published ...eval.Published) eval.Measu
 	for i := range a {
 		d[i] = a[i] - b[i]
 	}
-	return eval.Average(name, d, published...)
+	return signed(name, d, published...)
+}
+
+// signed measures the mean of differences. A t interval, also where all happen to
+// be 0 or 1: they are no share.
+func signed(name string, d []float64, published ...eval.Published) eval.Measure {
+	f, err := stats.Mean(d, nil, eval.Level)
+	return eval.Of(name, f, err, published...)
 }
 
 // correlation measures a rank correlation with the interval of Fisher's
