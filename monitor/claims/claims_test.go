@@ -280,6 +280,24 @@ func TestWithoutModel(t *testing.T) {
 	}
 }
 
+// A name is not found in a word that happens to be spelt like it.
+func TestNamesAreNotWords(t *testing.T) {
+	context := "The bridge is 503 metres long. It was opened by Jack Lang's deputy."
+	for answer, want := range map[string]string{
+		"It was built by Dorman Long.": "0.00",
+		"It was opened by Jack Lang.":  "1.00",
+		"It was opened by John Long.":  "0.00",
+	} {
+		r, err := report(t, script.Texts(), claims.Particulars{}, context, answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := scores(r); got != want {
+			t.Errorf("%s: %s, want %s", answer, got, want)
+		}
+	}
+}
+
 func TestNothingToCheck(t *testing.T) {
 	m := script.Texts("1: Yes")
 	for _, answer := range []string{"", "What is it?", "# Title", "I don't know.", "```\ncode\n```"} {

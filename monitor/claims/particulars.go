@@ -3,6 +3,7 @@ package claims
 import (
 	"context"
 	"strings"
+	"unicode"
 
 	"gnothi/monitor"
 	"gnothi/text"
@@ -13,7 +14,7 @@ import (
 // there is none in the samples, by code alone. Score is the share of them that
 // is found, halved where any is missing so that one wrong figure marks a claim
 // (chosen), averaged over the samples; raw is 1 − score. A number is found by
-// its value, a date as a date, a name by its last word. A claim that has none is
+// its value, a date as a date, a name by its last word, capitalised. A claim that has none is
 // inapplicable. The paper's warning holds: on hard mathematics, where right
 // solutions share few figures, it falls.
 type Particulars struct {
@@ -72,7 +73,7 @@ func (s Particulars) Support(ctx context.Context, t *monitor.Trial, c *monitor.C
 // index is what a text can be asked for.
 type index struct {
 	keys  map[string]bool // of numbers and dates
-	words map[string]bool
+	words map[string]bool // that are written like names: "Long" is not found in "503 metres long"
 }
 
 func indexOf(s string) index {
@@ -85,10 +86,15 @@ func indexOf(s string) index {
 			x.keys[yearOf(p.Key)] = true // the year alone is said too
 		}
 	}
-	for _, w := range strings.Fields(text.Normalise(s)) {
-		x.words[w] = true
+	for w := range strings.FieldsSeq(s) {
+		if strings.IndexFunc(w, unicode.IsUpper) < 0 {
+			continue
+		}
+		for n := range strings.FieldsSeq(text.Normalise(w)) {
+			x.words[n] = true
+		}
+		eachToken(w, func(n string) { x.words[n] = true })
 	}
-	eachToken(s, func(w string) { x.words[w] = true })
 	return x
 }
 
