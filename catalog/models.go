@@ -77,16 +77,25 @@ func number(v any) (float64, bool) {
 
 var providers = []string{"local", "openai", "anthropic", "script", "replay"}
 
+// CheckModel says what is wrong with the wording of a specification.
+func CheckModel(spec string) error {
+	provider, name, ok := strings.Cut(spec, ":")
+	if !ok || name == "" {
+		return fmt.Errorf("model %q: want PROVIDER:NAME, with a provider of %s", spec, strings.Join(providers, ", "))
+	}
+	if !slices.Contains(providers, provider) {
+		return fmt.Errorf("model %q: %w", spec, unknown("provider", provider, providers))
+	}
+	return nil
+}
+
 // OpenModel opens PROVIDER:NAME[@BASE_URL], charged to the ledger of each call
 // and tried again where that may help. The returned function closes it.
 func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, func() error, error) {
-	provider, name, ok := strings.Cut(spec, ":")
-	if !ok || name == "" {
-		return nil, nil, fmt.Errorf("model %q: want PROVIDER:NAME, with a provider of %s", spec, strings.Join(providers, ", "))
+	if err := CheckModel(spec); err != nil {
+		return nil, nil, err
 	}
-	if !slices.Contains(providers, provider) {
-		return nil, nil, fmt.Errorf("model %q: %w", spec, unknown("provider", provider, providers))
-	}
+	provider, name, _ := strings.Cut(spec, ":")
 	closer := func() error { return nil }
 	var m llm.Model
 	var err error

@@ -57,14 +57,14 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 			to := destination{dir: dir, figure: figure, held: held}
 			if demo {
 				to.dir = ""
-				return fitEvidence(cmd, c, demonstration(), to)
+				return abandon(cmd.Context(), func() error { return fitEvidence(cmd, c, demonstration(), to) })
 			}
 			if !own && holdsScores(in) {
 				f, err := readScored(in, false)
 				if err != nil {
 					return err
 				}
-				return fitEvidence(cmd, c, f, to)
+				return abandon(cmd.Context(), func() error { return fitEvidence(cmd, c, f, to) })
 			}
 			rows, err := labelled(cmd, c, in, own, limit, workers, keep)
 			if err != nil {
@@ -94,7 +94,11 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 // labelled gives labelled beliefs: read from a file that holds them, or asked.
 func labelled(cmd *cobra.Command, c *config, in string, own bool, limit, workers int, keep string) ([]graded, error) {
 	if in != "" && !own {
-		if rows, err := readGraded(in); err != nil || rows != nil {
+		rows, err := readGraded(in)
+		if errors.Is(err, os.ErrNotExist) {
+			err = usage(err)
+		}
+		if err != nil || rows != nil {
 			return rows, err
 		}
 	}

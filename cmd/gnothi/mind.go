@@ -127,7 +127,14 @@ func (c *config) openSpec(ctx context.Context, cmd *cobra.Command, spec string) 
 		}
 		spec = o.Spec
 	}
-	return catalog.OpenModel(ctx, spec, o)
+	if err := catalog.CheckModel(spec); err != nil {
+		return nil, nil, usage(err)
+	}
+	m, closeModel, err := catalog.OpenModel(ctx, spec, o)
+	if errors.Is(err, fs.ErrNotExist) { // a file that was named: a model, a script, a recording
+		err = usage(err)
+	}
+	return m, closeModel, err
 }
 
 // mind makes a Mind of the configuration, with more options after its own. What

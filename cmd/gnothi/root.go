@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"gnothi/catalog"
 )
 
 func rootCmd() *cobra.Command {
@@ -20,8 +23,20 @@ OpenAI-compatible or Anthropic API.`,
   gnothi methods self-consistency`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			var known []string
+			for _, c := range cmd.Commands() {
+				known = append(known, c.Name())
+			}
+			if near := catalog.Nearest(args[0], known); near != "" {
+				return fmt.Errorf("unknown command %q: did you mean %q?", args[0], near)
+			}
+			return fmt.Errorf("unknown command %q: see gnothi --help", args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {

@@ -83,7 +83,7 @@ cost is told on standard error, with --json as an object.`,
 				return usagef("--in FILE is needed: the evidence, or - for standard input")
 			}
 			if o.kind, err = text.ParseKind(kind); err != nil {
-				return usage(err)
+				return usagef("--type %q: want free, number, letter, bool or label", kind)
 			}
 			asJSON, _ = cmd.Flags().GetBool("json")
 			closeModel, err := o.open(cmd)
@@ -92,7 +92,10 @@ cost is told on standard error, with --json as an object.`,
 			}
 			r, err := o.run(cmd.Context(), cmd.OutOrStdout())
 			err = errors.Join(err, closeModel())
-			if quiet, _ := cmd.Flags().GetBool("quiet"); r != nil && !quiet {
+			if err == nil && r.Lines+r.BadLines == 0 {
+				return usagef("%s holds no evidence", o.in)
+			}
+			if quiet, _ := cmd.Flags().GetBool("quiet"); r.Lines+r.BadLines > 0 && !quiet {
 				o.tell(cmd.ErrOrStderr(), r, asJSON)
 			}
 			return err
@@ -115,7 +118,7 @@ cost is told on standard error, with --json as an object.`,
 	f.StringVar(&o.in, "in", "", "evidence, JSON Lines, gzip or zstd by suffix; - for standard input")
 	f.BoolVar(&o.skipBad, "skip-bad", false, "go past bad lines, count and list them")
 	f.IntVar(&o.workers, "concurrency", 0, "lines at a time (0: one for each core)")
-	f.StringVar(&kind, "type", "free", "type of the answers, for which are equal: free, number, letter, bool")
+	f.StringVar(&kind, "type", "free", "type of the answers, for which are equal: free, number, letter, bool, label")
 	return cmd
 }
 

@@ -135,6 +135,9 @@ func readScored(path string, skipBad bool) (*scoredFile, error) {
 			f.names = append(f.names, name)
 		}
 	}
+	if len(f.rows)+len(f.unjudged)+len(f.bad) == 0 {
+		return nil, usagef("%s holds no scores", path)
+	}
 	if len(f.names) == 0 {
 		return nil, usagef("%s: no signal was read for half of the %d lines (%d are bad)", path, lines, len(f.bad))
 	}

@@ -54,7 +54,9 @@ with probability at most R.`,
   gnothi score --in evidence.jsonl | gnothi stats --in -
   gnothi stats --in new.jsonl --calibration old.jsonl --risk .1 --delta .05`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return abandon(cmd.Context(), func() error { return o.run(cmd) })
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.in, "in", "", "scores and labels, JSON Lines; - is standard input")
@@ -140,8 +142,8 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 	if o.calibration != "" && o.risk == 0 {
 		return usagef("--calibration is for a threshold: give --risk, such as .1")
 	}
-	if o.resamples < 100 {
-		return usagef("--resamples %d: want at least 100", o.resamples)
+	if o.resamples < 100 || o.resamples > 1_000_000 {
+		return usagef("--resamples %d: want 100 to 1000000", o.resamples)
 	}
 	main, err := readScored(o.in, o.skipBad)
 	if err != nil {

@@ -52,7 +52,7 @@ func Open(path string) (io.ReadCloser, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+		return nil, errors.Join(&LineError{path, 1, err}, f.Close())
 	}
 	return struct {
 		io.Reader
