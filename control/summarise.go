@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -141,13 +143,10 @@ func distance(a, b llm.Token) (float64, error) {
 		return 0, &monitor.MissingError{Needs: "the most probable tokens at each place"}
 	}
 	d := 0.0
-	for v, x := range p {
-		d += math.Abs(x - q[v])
-	}
-	for v, x := range q {
-		if _, both := p[v]; !both {
-			d += x
-		}
+	both := maps.Clone(p)
+	maps.Copy(both, q)
+	for _, v := range slices.Sorted(maps.Keys(both)) {
+		d += math.Abs(p[v] - q[v])
 	}
 	return d, nil
 }
@@ -164,8 +163,8 @@ func heated(t llm.Token) map[string]float64 {
 		p[""] += rest
 	}
 	z := 0.0
-	for v, x := range p {
-		p[v] = math.Pow(x, 1.0/heat)
+	for _, v := range slices.Sorted(maps.Keys(p)) { // in one order, for sums are rounded
+		p[v] = math.Pow(p[v], 1.0/heat)
 		z += p[v]
 	}
 	for v := range p {

@@ -115,7 +115,7 @@ func (f frontier) draw(file string) error {
 	first := f.Arms[0].Policy
 	chart := plot.Chart{
 		Title: "Accuracy and its cost", Note: fmt.Sprintf("%d questions; paired differences with 95 %% intervals", f.N),
-		X: "generated tokens, of those of " + first, Y: "accuracy, less its", Percent: true, Width: 560, LegendLow: true,
+		X: "generated tokens, of those of " + first, Y: "difference in accuracy", Percent: true, Width: 560, LegendLow: true,
 	}
 	series := map[string]int{}
 	for _, a := range f.Arms[1:] {

@@ -126,6 +126,9 @@ func gradedQuestions(in, half string, own bool, limit int) ([]questionLine, erro
 	if own == (in != "") {
 		return nil, usage(errors.New("give either --in FILE or --builtin"))
 	}
+	if limit < 0 {
+		return nil, usagef("--limit %d: want 0, for all, or more", limit)
+	}
 	qs := builtin(half)
 	if in != "" {
 		var err error

@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -114,7 +115,7 @@ func partsFor(passage string, claims []text.Claim) []part {
 	}
 	for k, c := range claims {
 		weight := make([]float64, len(parts))
-		for w := range wordsOf(c.Text) {
+		for _, w := range slices.Sorted(maps.Keys(wordsOf(c.Text))) { // in one order, for rounding decides ties
 			for _, i := range in[w] {
 				weight[i] += math.Log(float64(1+len(parts)) / float64(len(in[w])))
 			}

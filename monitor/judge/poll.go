@@ -213,8 +213,10 @@ func (c *Count) add(o Count) {
 
 func (p poll) count() Count {
 	c := Count{Asked: len(p.votes), Unparsed: p.unparsed}
-	if p.source == "forced" {
-		c.Forced = len(p.votes)
+	for _, v := range p.votes {
+		if v.ok && v.value.forced {
+			c.Forced++
+		}
 	}
 	return c
 }
