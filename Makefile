@@ -61,8 +61,12 @@ fuzz: ## Run every fuzz target for FUZZTIME
 	done
 
 .PHONY: verify
-verify: noasm fuzz calibrators ## The heavier checks: Go twins, fuzzing, and committed data made again and compared
+verify: noasm fuzz upstream calibrators ## The heavier checks: Go twins, fuzzing, and committed data made again and compared
 	git diff --exit-code -- '*.json'
+
+.PHONY: upstream
+upstream: ## Run every command of the catalogue on a model behind an OpenAI-compatible server
+	GNOTHI_VERIFY=1 $(GO) test ./catalog -run OnAnUpstream -v -timeout 30m
 
 .PHONY: calibrators
 calibrators: ## Fit the built-in calibrators again (asks 3,600 questions twice, about 15 minutes) and print their figures
