@@ -287,6 +287,8 @@ func TestNamesAreNotWords(t *testing.T) {
 		"It was built by Dorman Long.": "0.00",
 		"It was opened by Jack Lang.":  "1.00",
 		"It was opened by John Long.":  "0.00",
+		"Metres: 503.":                 "1.00",
+		"It is long for Metres.":       "0.00",
 	} {
 		r, err := report(t, script.Texts(), claims.Particulars{}, context, answer)
 		if err != nil {

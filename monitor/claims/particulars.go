@@ -14,7 +14,7 @@ import (
 // there is none in the samples, by code alone. Score is the share of them that
 // is found, halved where any is missing so that one wrong figure marks a claim
 // (chosen), averaged over the samples; raw is 1 − score. A number is found by
-// its value, a date as a date, a name by its last word, capitalised. A claim that has none is
+// its value, a date as a date, a name by its last word, with a capital. A claim that has none is
 // inapplicable. The paper's warning holds: on hard mathematics, where right
 // solutions share few figures, it falls.
 type Particulars struct {
@@ -55,7 +55,7 @@ func (s Particulars) Support(ctx context.Context, t *monitor.Trial, c *monitor.C
 		}
 		sup := Support{Status: Checked, Source: source}
 		for _, x := range indexes {
-			share := x.share(wanted)
+			share := x.share(claim.Text, wanted)
 			sup.Score += share / float64(len(indexes))
 			if share >= 0.5 {
 				sup.Yes++
@@ -73,11 +73,12 @@ func (s Particulars) Support(ctx context.Context, t *monitor.Trial, c *monitor.C
 // index is what a text can be asked for.
 type index struct {
 	keys  map[string]bool // of numbers and dates
-	words map[string]bool // that are written like names: "Long" is not found in "503 metres long"
+	words map[string]bool
+	names map[string]bool // words with a capital: "Long" is not found in "503 metres long"
 }
 
 func indexOf(s string) index {
-	x := index{map[string]bool{}, map[string]bool{}}
+	x := index{map[string]bool{}, map[string]bool{}, map[string]bool{}}
 	for _, p := range text.Particulars(s) {
 		if p.Kind != text.AName {
 			x.keys[p.Key] = true
@@ -87,13 +88,17 @@ func indexOf(s string) index {
 		}
 	}
 	for w := range strings.FieldsSeq(s) {
-		if strings.IndexFunc(w, unicode.IsUpper) < 0 {
-			continue
+		capital := strings.IndexFunc(w, unicode.IsUpper) >= 0
+		add := func(n string) {
+			x.words[n] = true
+			if capital {
+				x.names[n] = true
+			}
 		}
 		for n := range strings.FieldsSeq(text.Normalise(w)) {
-			x.words[n] = true
+			add(n)
 		}
-		eachToken(w, func(n string) { x.words[n] = true })
+		eachToken(w, add)
 	}
 	return x
 }
@@ -103,11 +108,21 @@ func yearOf(date string) string {
 	return strings.TrimLeft(year, "0")
 }
 
-func (x index) share(wanted []text.Particular) float64 {
+// share is how much of what a claim wants is there.
+func (x index) share(claim string, wanted []text.Particular) float64 {
 	found := 0
 	for _, p := range wanted {
-		words := strings.Fields(p.Key)
-		if p.Kind == text.AName && len(words) > 0 && x.words[words[len(words)-1]] || p.Kind != text.AName && x.keys[p.Key] {
+		if p.Kind != text.AName {
+			if x.keys[p.Key] {
+				found++
+			}
+			continue
+		}
+		words, in := strings.Fields(p.Key), x.names
+		if len(words) == 1 && strings.IndexFunc(claim, unicode.IsLetter) == p.Span.Start {
+			in = x.words // any word is capitalised there
+		}
+		if len(words) > 0 && in[words[len(words)-1]] {
 			found++
 		}
 	}
