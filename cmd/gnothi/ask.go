@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -77,8 +79,11 @@ Without QUESTION and --in the question is read from standard input. With
 
 func questionFrom(stdin io.Reader, args []string) (string, error) {
 	if q := strings.TrimSpace(strings.Join(args, " ")); q != "" || len(args) > 0 {
-		if q == "" {
+		switch {
+		case q == "":
 			return "", usagef("the question is empty")
+		case !utf8.ValidString(q):
+			return "", usagef("the question is not valid UTF-8")
 		}
 		return q, nil
 	}
@@ -91,6 +96,9 @@ func questionFrom(stdin io.Reader, args []string) (string, error) {
 	}
 	if len(raw) > maxQuestion {
 		return "", usagef("the question on standard input is longer than %d bytes", maxQuestion)
+	}
+	if !utf8.Valid(raw) || bytes.IndexByte(raw, 0) >= 0 {
+		return "", usagef("standard input is not text: it is binary, or not UTF-8")
 	}
 	if q := strings.TrimSpace(string(raw)); q != "" {
 		return q, nil
