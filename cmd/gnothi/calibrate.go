@@ -157,6 +157,9 @@ func labelled(cmd *cobra.Command, c *config, in string, own bool, limit, workers
 		}
 	}
 	err = gradeAll(ctx, cmd, mind, qs[len(rows):], workers, "asking", emit)
+	if ctx.Err() != nil && keep != "" {
+		err = fmt.Errorf("what was asked is in %s, and the same command goes on from there: %w", keep, err)
+	}
 	return rows, err
 }
 

@@ -78,6 +78,7 @@ func (q questionLine) gradeAnswer(asked gnothi.Question, c *monitor.Candidate) t
 // gradeAll asks every question and grades the answers, in order.
 func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []questionLine, workers int, what string, emit func(graded) error) error {
 	bar := newProgress(cmd, len(qs), what)
+	done := 0
 	defer bar.done()
 	_, err := inOrder(ctx, qs, workers, func(ctx context.Context, q questionLine) graded {
 		b, err := q.ask(ctx, mind)
@@ -93,8 +94,12 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 		return g
 	}, func(g graded) error {
 		bar.add()
+		done++
 		return emit(g)
 	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %s: %d of %d questions done: %w", what, done, len(qs), context.Canceled)
+	}
 	return err
 }
 

@@ -515,6 +515,9 @@ func (o statsOptions) promise(main *scoredFile, s sample, r *statsReport) error 
 		return usage(err)
 	}
 	g.On = on
+	if len(r.Signals) > 1 && o.main == "" && len(o.versus) == 0 && o.calibration == "" {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the guarantee is for a signal named beforehand (--signal): this one is the best of %d on these very lines, so delta is up to %d times as large", len(s.columns), len(s.columns)))
+	}
 	if !g.Holds {
 		r.Warnings = append(r.Warnings, "no guarantee: "+g.Why)
 	}
