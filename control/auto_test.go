@@ -245,6 +245,9 @@ func (w world) play(t *testing.T, p control.Policy) (right, calls float64) {
 // On simulated models whose best policy is known, nothing published is worth more than auto at auto's price, and auto is
 // close to a clairvoyant who knows the shares and pays for one answer.
 func TestAutoIsWorthMost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates for seconds")
+	}
 	w := simulate(rand.New(rand.NewPCG(3, 3)), 500)
 	independent := control.Independent{Sampling: monitor.DefaultSampling}
 	rivals := map[string]control.Policy{"direct": control.Direct()}

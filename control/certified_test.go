@@ -10,6 +10,9 @@ import (
 // Looking after every sample, certified names a wrong leader in at most α of the runs that it ends by itself or by the ceiling;
 // the Beta rule, which was published for the same use, does not keep its level.
 func TestCertifiedSurvivesPeeking(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates for seconds")
+	}
 	const runs, most = 10_000, 60
 	// The most frequent answer has little more than the next: where peeking is tempting.
 	shares := []float64{0.4, 0.36, 0.14, 0.1}

@@ -19,6 +19,9 @@ import (
 // published rule is significantly right more often than auto with fewer answers. (On sentences as long as these, few of which
 // are equal, no vote of ten is worth much.)
 func TestAutoOnRecordedAnswers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates for seconds")
+	}
 	data := os.Getenv("GNOTHI_DATA")
 	if data == "" {
 		data = "../../shared/data"
