@@ -379,7 +379,7 @@ func (r *judgeReport) String() string {
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{r.Missing, "verdicts missing"}, {r.Failed, "lines failed"}, {r.NoGold, "pairs without gold"}} {
+	}{{r.Missing, "of them missing"}, {r.Failed, "lines failed"}, {r.NoGold, "pairs without gold"}} {
 		if c.n > 0 {
 			fmt.Fprintf(&b, ", %d %s", c.n, c.what)
 		}
