@@ -296,7 +296,11 @@ func explainTo(s *strings.Builder, b gnothi.Belief, p palette) {
 	}
 	for _, st := range e.Trace {
 		head(fmt.Sprintf("Round %d", st.Round))
-		fmt.Fprintf(t, "  before\t%s\n  feedback\t%s\n  after\t%s\n", shown(st.Before), shown(st.Feedback), shown(st.After))
+		fmt.Fprintf(t, "  before\t%s\n", shown(st.Before))
+		if st.Feedback != "" {
+			fmt.Fprintf(t, "  feedback\t%s\n", shown(st.Feedback))
+		}
+		fmt.Fprintf(t, "  after\t%s\n", shown(st.After))
 	}
 	head("Signals")
 	for _, sig := range b.Signals {

@@ -816,13 +816,13 @@ func printStats(w io.Writer, r statsReport) error {
 			if x == nil {
 				return "-"
 			}
-			return fmt.Sprintf("%.4f", *x)
+			return pValue(*x)
 		}
 		of := func(x *stats.Test) string {
 			if x == nil {
 				return "-"
 			}
-			return fmt.Sprintf("%.4f", x.P)
+			return pValue(x.P)
 		}
 		for _, v := range r.Versus {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", v.Signal, short(v.Difference), of(v.DeLong), p(v.Holm), p(v.BH), of(v.McNemar))
@@ -864,4 +864,12 @@ func printStats(w io.Writer, r statsReport) error {
 func short(f stats.Figure) string {
 	s, _, _ := strings.Cut(f.String(), " (n=")
 	return s
+}
+
+// pValue words a p-value, which is never 0.
+func pValue(p float64) string {
+	if p < 0.0001 {
+		return "<0.0001"
+	}
+	return fmt.Sprintf("%.4f", p)
 }
