@@ -61,7 +61,7 @@ func TestCommandsRunOnAnUpstream(t *testing.T) {
 			t.Errorf("%s: %v\n%s%s", command, err, stdout, stderr)
 		case err != nil:
 			t.Logf("%s", stderr)
-		case stdout == "":
+		case stdout == "" && stderr == "": // rows there may be none of, but then it says so
 			t.Errorf("%s printed nothing", command)
 		}
 	})

@@ -49,6 +49,9 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 			if err != nil {
 				return err
 			}
+			if err := distinct(cmd, held); err != nil {
+				return err
+			}
 			if dir == "" {
 				if dir, err = calibratorDir(); err != nil {
 					return err

@@ -184,7 +184,7 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, o compari
 	defer closeModel()
 	record := func(graded) error { return nil }
 	if o.keep != "" {
-		f, err := os.Create(o.keep)
+		f, err := create(cmd, o.keep)
 		if err != nil {
 			return err
 		}

@@ -218,7 +218,7 @@ func (o learnOptions) run(cmd *cobra.Command, spec string) error {
 	defer closeModel()
 	w := cmd.OutOrStdout()
 	if o.out != "" {
-		f, err := os.Create(o.out)
+		f, err := create(cmd, o.out)
 		if err != nil {
 			return usage(err)
 		}

@@ -111,7 +111,7 @@ func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, 
 	if err != nil || path == "" {
 		return m, closeModel, err
 	}
-	f, err := os.Create(path)
+	f, err := create(cmd, path)
 	if err != nil {
 		return nil, nil, errors.Join(usage(err), closeModel())
 	}

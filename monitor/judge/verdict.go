@@ -72,6 +72,9 @@ func readNumber(value string, low, high int) (float64, bool) {
 	var v float64
 	var rest string
 	if m := number.FindStringSubmatch(value); m != nil {
+		if _, after, comma := strings.Cut(m[1], ","); comma && len(after) == 3 {
+			return 0, false // thousands, not a decimal comma
+		}
 		parsed, err := strconv.ParseFloat(strings.Replace(strings.Replace(m[1], "−", "-", 1), ",", ".", 1), 64)
 		if err != nil {
 			return 0, false
