@@ -13,10 +13,16 @@ var ErrBudget = errors.New("budget reached")
 type BudgetError struct {
 	What              string // calls, tokens, dollars
 	Limit, Spent, Ask int64  // dollars in nano-dollars
+	// Unpriced names a model whose price is not known: a ceiling of dollars can
+	// not hold for it.
+	Unpriced string
 }
 
 // Error implements error.
 func (e *BudgetError) Error() string {
+	if e.Unpriced != "" {
+		return fmt.Sprintf("budget: the price of %s is not known, so a ceiling of dollars would not hold: give its price, or a ceiling of tokens or calls", e.Unpriced)
+	}
 	if e.What == "dollars" {
 		return fmt.Sprintf("budget reached: %.6f of %.6f dollars spent or reserved, the next call may need %.6f", float64(e.Spent)/1e9, float64(e.Limit)/1e9, float64(e.Ask)/1e9)
 	}

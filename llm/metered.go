@@ -20,7 +20,8 @@ const defaultMaxTokens = 1024
 //
 // What is reserved is an upper bound: one token a byte of prompt, since the
 // provider's tokenizer may not be known, and max_tokens a choice. Under a
-// ceiling a call without max_tokens is given one, so that the bound holds.
+// ceiling a call without max_tokens is given one, so that the bound holds. A
+// ceiling of dollars cannot hold where no price is known, and is refused.
 func Metered(m Model, price *Price) Model { return &metered{m, price} }
 
 type metered struct {
@@ -36,6 +37,9 @@ func (m *metered) Do(ctx context.Context, op Op) (*Result, error) {
 	n := int64(op.N())
 	if limits := ledger.Limits(); op.Kind == Generate && op.Request.MaxTokens == 0 && limits != (Limits{}) {
 		op.Request.MaxTokens = defaultMaxTokens
+	}
+	if m.price == nil && ledger.Limits().NanoUSD > 0 {
+		return nil, &BudgetError{What: "dollars", Limit: ledger.Limits().NanoUSD, Unpriced: m.ID().String()}
 	}
 	most := Spend{Calls: n, PromptTokens: int64(promptBytes(op)), CompletionTokens: n * int64(op.Request.MaxTokens)}
 	m.charge(&most)

@@ -464,3 +464,15 @@ func ExampleRecord() {
 	fmt.Println(res.Choices[0].Text)
 	// Output: Paris
 }
+
+// A ceiling of dollars is refused where it could not hold.
+func TestDollarsNeedAPrice(t *testing.T) {
+	m := script.Texts("x")
+	ctx := llm.WithLedger(t.Context(), llm.NewLedger(llm.Limits{NanoUSD: 1e9}))
+	if _, err := llm.Metered(m, nil).Do(ctx, count("")); !errors.Is(err, llm.ErrBudget) || !strings.Contains(err.Error(), "price") || m.Calls() != 0 {
+		t.Errorf("got %v after %d calls", err, m.Calls())
+	}
+	if _, err := llm.Metered(m, &llm.Price{Input: 1}).Do(ctx, count("")); err != nil {
+		t.Error(err)
+	}
+}
