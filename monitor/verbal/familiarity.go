@@ -266,7 +266,24 @@ func common(name string) bool {
 // ten thousand commonest.
 var everyday = func() map[string]bool {
 	m := map[string]bool{}
-	for _, w := range strings.Fields(`a about above after again against all also always am an and another any are around as ask at away back bad be became because become been before began begin behind being below best better between big black blue body book both box boy bring brought build built but buy by call called came can car care carry case change child children city close cold come common could country course cut day days did different do does done door down draw during each early earth easy eat either else end enough even ever every example eye face fact family far fast father feel feet few find fire first five fly follow food for form found four free friend from full gave get girl give given go goes gone good got great green group grow had half hand hard has have he head hear heard help her here high him his hold home hot hour house how hundred i idea if in into is it its just keep kind know known land large last late later lay learn least leave left less let letter life light like line list little live long look lot low made main make man many may me mean means men might mile mind minute money month moon more morning most mother move much must my name named names near need never new next night no north not note nothing now number of off often old on once one only open or order other our out over own page paper part people person place plan play point power problem put question quick quite rain ran read real really red rest right river road room round rule run said same saw say school sea second see seem sentence set several she short should show side since sing six size small so some something song soon south space special stand star start state stay still stop story street strong such sun sure system table take talk tell ten than that the their them then there these they thing things think third this those though thought three through time times to today together told too took toward town travel tree true try turn two type under until up us use used usually very voice walk want war was watch water way we week weight well went were west what when where which while white who whole whose why will wind wish with without woman women word words work world would write written year years yes you young your capital largest smallest highest longest oldest famous happen happened mean describe explain answer following cause made someone`) {
+	for _, w := range strings.Fields(`
+a about above after again against all also always am an and another any are around as ask at away back bad be became because become been
+before began begin behind being below best better between big black blue body book both box boy bring brought build built but buy by call
+called came can car care carry case change child children city close cold come common could country course cut day days did different do
+does done door down draw during each early earth easy eat either else end enough even ever every example eye face fact family far fast
+father feel feet few find fire first five fly follow food for form found four free friend from full gave get girl give given go goes gone
+good got great green group grow had half hand hard has have he head hear heard help her here high him his hold home hot hour house how
+hundred i idea if in into is it its just keep kind know known land large last late later lay learn least leave left less let letter life
+light like line list little live long look lot low made main make man many may me mean means men might mile mind minute money month moon
+more morning most mother move much must my name named names near need never new next night no north not note nothing now number of off often
+old on once one only open or order other our out over own page paper part people person place plan play point power problem put question
+quick quite rain ran read real really red rest right river road room round rule run said same saw say school sea second see seem sentence
+set several she short should show side since sing six size small so some something song soon south space special stand star start state stay
+still stop story street strong such sun sure system table take talk tell ten than that the their them then there these they thing things
+think third this those though thought three through time times to today together told too took toward town travel tree true try turn two
+type under until up us use used usually very voice walk want war was watch water way we week weight well went were west what when where
+which while white who whole whose why will wind wish with without woman women word words work world would write written year years yes you
+young your capital largest smallest highest longest oldest famous happen happened mean describe explain answer following cause made someone`) {
 		m[w] = true
 	}
 	return m
