@@ -13,7 +13,6 @@ import (
 	"gnothi/llm"
 	"gnothi/monitor"
 	"gnothi/monitor/consistency"
-	"gnothi/monitor/prompt"
 )
 
 // Auto buys evidence for as long as it is worth what it costs. It begins with
@@ -437,83 +436,6 @@ func (o Check) Buy(ctx context.Context, t *monitor.Trial, s *State) (string, err
 		s.weigh(k, math.Log((1-o.Hit)/(1-o.Alarm)))
 	}
 	return fmt.Sprintf("%s: %s %s", o.Signal.Name(), label(s.Classes[k]), verdict), nil
-}
-
-// Second is the offer to ask another model, greedily, in the same form.
-type Second struct {
-	Model llm.Model
-	Right float64 // how often its answers are right
-	Cost  float64 // in first answers
-}
-
-// rivals is how many wrong answers a second model is taken to choose from.
-const rivals = 4
-
-// String implements Offer.
-func (o Second) String() string {
-	return fmt.Sprintf("second %s right=%g cost=%g", o.Model.ID(), o.Right, o.Cost)
-}
-
-func (o Second) ratio() float64 { return o.Right * rivals / (1 - o.Right) }
-
-// Appraise implements Offer. The other model gives the right answer with
-// probability Right, else one of a few wrong ones.
-func (o Second) Appraise(s *State) (gain, price float64) {
-	if s.seen[o.String()] {
-		return 0, o.Cost
-	}
-	worth, none := 0.0, 1.0
-	wrong := (1 - o.Right) / rivals
-	for k, pk := range s.p {
-		none -= pk
-		if pk == 0 {
-			continue
-		}
-		says := pk*o.Right + (1-pk)*wrong
-		best := pk * o.Right
-		for j, pj := range s.p {
-			if j != k {
-				best = max(best, pj*wrong)
-			}
-		}
-		worth += says * s.worth(best/says)
-	}
-	// A new answer: right where none of these is.
-	if says := max(0, none)*o.Right + (1-none)*wrong; says > 0 {
-		best := max(0, none) * o.Right
-		for _, pj := range s.p {
-			best = max(best, pj*wrong)
-		}
-		worth += says * s.worth(best/says)
-	}
-	return max(0, worth-s.now()), o.Cost
-}
-
-// Buy implements Offer.
-func (o Second) Buy(ctx context.Context, t *monitor.Trial, s *State) (string, error) {
-	s.once(o.String())
-	req := t.Request
-	if req.Prompt != "" { // raw text to continue: in the form of the other model
-		form, _ := prompt.Select("auto", o.Model, t.Question)
-		req = form.Request(t.Question)
-	}
-	child := t.Child("second", 0, o.Model, req)
-	c, err := monitor.Get(ctx, child, monitor.Greedy{})
-	switch {
-	case errors.Is(err, llm.ErrBudget):
-		return "", err
-	case err != nil:
-		return fmt.Sprintf("%s: %v", o.Model.ID(), err), nil
-	case c.Key == "":
-		return fmt.Sprintf("%s: no answer that can be read", o.Model.ID()), nil
-	}
-	k := s.Class(c)
-	if k < 0 {
-		k = s.Introduce(c)
-	}
-	s.pool = append(s.pool, c)
-	s.weigh(k, math.Log(o.ratio()))
-	return fmt.Sprintf("%s says %s", o.Model.ID(), label(c)), nil
 }
 
 // label is an answer for a line of text.

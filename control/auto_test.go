@@ -140,12 +140,12 @@ func TestAutoBuysAVerdict(t *testing.T) {
 func TestAutoAsksAnotherModel(t *testing.T) {
 	m := answers(math.Log(0.3), "Lyon", "Nice", "Lyon", "Metz", "Lille")
 	big := answers(0, "Paris", "Paris")
-	res := run(t, autoWith(control.Second{Model: big, Right: 0.95, Cost: 2}), newTrial(m, text.Free, llm.Limits{}))
+	res := run(t, autoWith(control.AskModel(big, "", 0.95, 2)), newTrial(m, text.Free, llm.Limits{}))
 	if res.Best.Text != "Paris" || big.Calls() != 1 {
 		t.Errorf("best %q after %d calls of the better model; bought %v", res.Best.Text, big.Calls(), bought(res))
 	}
 	m, big = answers(math.Log(0.99), "Paris", "Paris"), answers(0, "Rome", "Rome")
-	if res = run(t, autoWith(control.Second{Model: big, Right: 0.6, Cost: 2}), newTrial(m, text.Free, llm.Limits{})); big.Calls() != 0 {
+	if res = run(t, autoWith(control.AskModel(big, "", 0.6, 2)), newTrial(m, text.Free, llm.Limits{})); big.Calls() != 0 {
 		t.Errorf("a doubtful second opinion on a sure answer; bought %v", bought(res))
 	}
 }

@@ -43,6 +43,7 @@ var settings = map[string]setting{
 	"hedge":         {def: "0", help: "hedge below"},
 	"format":        {def: "auto", help: "form of questions"},
 	"next":          {def: "", help: "another model that auto may ask"},
+	"retrieve":      {def: "", help: "program that finds a context"},
 	"verifier":      {def: "", help: "program that verifies answers"},
 	"signals":       {def: "", help: "signals to read besides"},
 	"listen":        {def: "127.0.0.1:8317", help: "where serve listens"},

@@ -179,27 +179,34 @@ func (c *config) openNext(ctx context.Context, cmd *cobra.Command) (_ []gnothi.O
 		return nil, func() error { return nil }, nil
 	}
 	spec, query, _ := strings.Cut(line, "?")
-	second := control.Second{Right: 0.8, Cost: 10}
+	right, cost, effort := 0.8, 10.0, ""
 	params, err := url.ParseQuery(query)
 	for name, values := range params {
+		if name == "effort" {
+			effort = values[0]
+			continue
+		}
 		var v float64
 		if v, err = strconv.ParseFloat(values[0], 64); err != nil {
 			break
 		}
 		switch {
 		case name == "right" && v > 0 && v < 1:
-			second.Right = v
+			right = v
 		case name == "cost" && v >= 0 && v < 1e9:
-			second.Cost = v
+			cost = v
 		default:
-			err = fmt.Errorf("%s=%s: want right in (0,1) or cost, at least 0", name, values[0])
+			err = fmt.Errorf("%s=%s: want right in (0,1), cost, at least 0, or effort", name, values[0])
 		}
 	}
 	if err != nil {
 		return nil, nil, usagef("next (%s): %q: %w", c.source("next"), line, err)
 	}
-	second.Model, closeNext, err = c.openSpec(ctx, cmd, spec)
-	return []gnothi.Option{gnothi.WithOffers(second)}, closeNext, err
+	m, closeNext, err := c.openSpec(ctx, cmd, spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []gnothi.Option{gnothi.WithOffers(control.AskModel(m, effort, right, cost))}, closeNext, nil
 }
 
 // puller finds a local model's file and fetches a known one that is not here.
@@ -256,6 +263,14 @@ func (c *config) optionsFor(name string, n numbers) ([]gnothi.Option, error) {
 			}
 		}
 	}
+	retrieve, err := c.program("retrieve")
+	if err != nil {
+		return nil, err
+	}
+	if retrieve != nil {
+		// With the right passage at hand a model is mostly right; it reads a prompt some answers long.
+		offers = append(offers, control.AskWithContext(retrieve, 0.8, 5))
+	}
 	return []gnothi.Option{
 		gnothi.WithOffers(offers...),
 		gnothi.WithPolicy(name, policy), gnothi.WithSignals(signals...), gnothi.WithCalibrators(set), gnothi.WithRule(n.rule),
@@ -272,17 +287,30 @@ func (c *config) signals() (signals []monitor.Signal, err error) {
 		}
 		signals = append(signals, s)
 	}
-	if line := c.String("verifier"); line != "" {
-		command, err := words(line)
-		if err == nil {
-			_, err = exec.LookPath(command[0])
-		}
-		if err != nil {
-			return nil, usagef("verifier (%s): %q: %w", c.source("verifier"), line, err)
-		}
+	command, err := c.program("verifier")
+	if err != nil {
+		return nil, err
+	}
+	if command != nil {
 		signals = append(signals, verifier.New(command))
 	}
 	return signals, nil
+}
+
+// program gives the words of the command line of a setting, nil if there is none.
+func (c *config) program(name string) ([]string, error) {
+	line := c.String(name)
+	if line == "" {
+		return nil, nil
+	}
+	command, err := words(line)
+	if err == nil {
+		_, err = exec.LookPath(command[0])
+	}
+	if err != nil {
+		return nil, usagef("%s (%s): %q: %w", name, c.source(name), line, err)
+	}
+	return command, nil
 }
 
 // words splits a command line at spaces; quotes, single or double, keep them.

@@ -81,7 +81,8 @@ func modelFlags(f *pflag.FlagSet) {
 	f.Float64("hedge", 0, "give answers below this probability with their doubt")
 	f.String("format", settings["format"].def, "how questions are asked: "+strings.Join([]string{"auto", "shots", "chat"}, ", "))
 	f.String("trace", "", "file that records every call, for --model replay:FILE")
-	f.String("next", "", "another model that auto may ask where this one is unsure: MODEL[?right=0.8&cost=10], cost in first answers")
+	f.String("next", "", "another model that auto may ask where this one is unsure: MODEL[?right=0.8&cost=10&effort=high], cost in first answers")
+	f.String("retrieve", "", "program that finds a context: auto may ask again with it; reads {\"question\"}, writes {\"context\"} as JSON")
 	f.String("verifier", "", "program that is given each answer as JSON {\"question\", \"answer\"} and prints {\"score\": 0..1, \"why\"}")
 	f.StringSlice("signals", nil, "signals to read besides those that cost nothing, e.g. verbal/p-true")
 }

@@ -14,9 +14,11 @@ import (
 	"gnothi/monitor"
 )
 
-// The bounds of one run of a verifier; chosen.
+// Timeout is how long a program of the user's may take; chosen.
+const Timeout = time.Minute
+
+// The other bounds of one run; chosen.
 const (
-	timeout   = time.Minute
 	maxOutput = 1 << 20 // bytes of standard output
 	maxErrors = 4 << 10 // bytes of standard error that are kept
 	grace     = time.Second
@@ -35,7 +37,7 @@ type Verdict struct {
 // Raw is the score. No shell is involved, and nothing that a model said stands in
 // the command line.
 func New(command []string) monitor.Signal {
-	return limited(command, timeout)
+	return limited(command, Timeout)
 }
 
 func limited(command []string, limit time.Duration) monitor.Signal {
@@ -66,48 +68,59 @@ type run struct {
 // Gather implements [monitor.Evidence].
 func (r run) Gather(ctx context.Context, t *monitor.Trial) (Verdict, error) {
 	words := strings.Split(r.command, "\x00")
-	fail := func(err error) (Verdict, error) {
-		return Verdict{}, fmt.Errorf("verifier %s: %w", words[0], err)
-	}
-	in, err := json.Marshal(map[string]string{"question": t.Question.Text, "answer": r.answer})
-	if err != nil {
-		return fail(err)
-	}
-	limited, cancel := context.WithTimeout(ctx, r.limit)
-	defer cancel()
-	out, said := &bounded{most: maxOutput, stop: cancel}, &bounded{most: maxErrors}
-	cmd := exec.CommandContext(limited, words[0], words[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = bytes.NewReader(append(in, '\n')), out, said, grace
-	err = cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case ctx.Err() != nil:
-		return Verdict{}, context.Cause(ctx)
-	case out.over:
-		return fail(fmt.Errorf("it wrote more than %d bytes", maxOutput))
-	case errors.Is(limited.Err(), context.DeadlineExceeded):
-		return fail(fmt.Errorf("it did not end within %v", r.limit))
-	case errors.As(err, &exit):
-		if line := lastLine(said.kept.String()); line != "" {
-			return fail(fmt.Errorf("%w: %s", err, line))
-		}
-		return fail(err)
-	case err != nil && strings.Contains(err.Error(), "broken pipe"): // it does not read its input, which is its affair
-	case err != nil:
-		return fail(err)
-	}
 	var v struct {
 		Score *float64 `json:"score"`
 		Why   string   `json:"why"`
 	}
-	d := json.NewDecoder(bytes.NewReader(out.kept.Bytes()))
-	if err := d.Decode(&v); err != nil || d.More() {
-		return fail(fmt.Errorf(`it wrote %.80q: want one JSON object {"score": 0..1, "why": "…"}`, out.kept.String()))
+	const want = `one JSON object {"score": 0..1, "why": "…"}`
+	if err := Run(ctx, words, r.limit, map[string]string{"question": t.Question.Text, "answer": r.answer}, &v, want); err != nil {
+		return Verdict{}, fmt.Errorf("verifier %s: %w", words[0], err)
 	}
 	if v.Score == nil || !(*v.Score >= 0 && *v.Score <= 1) {
-		return fail(fmt.Errorf(`it wrote %.80q: want "score", a number from 0 to 1`, out.kept.String()))
+		return Verdict{}, fmt.Errorf(`verifier %s: it wrote no "score" that is a number from 0 to 1: want %s`, words[0], want)
 	}
 	return Verdict{*v.Score, v.Why}, nil
+}
+
+// Run runs a program of the user's with one JSON value on its standard input and
+// reads one from its standard output into out; want says in a message what that
+// should be. Time and output are bounded. No shell is involved.
+func Run(ctx context.Context, words []string, limit time.Duration, in, out any, want string) error {
+	if len(words) == 0 {
+		return errors.New("the command is empty")
+	}
+	raw, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	wrote, said := &bounded{most: maxOutput, stop: cancel}, &bounded{most: maxErrors}
+	cmd := exec.CommandContext(limited, words[0], words[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = bytes.NewReader(append(raw, '\n')), wrote, said, grace
+	err = cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case wrote.over:
+		return fmt.Errorf("it wrote more than %d bytes", maxOutput)
+	case errors.Is(limited.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("it did not end within %v", limit)
+	case errors.As(err, &exit):
+		if line := lastLine(said.kept.String()); line != "" {
+			return fmt.Errorf("%w: %s", err, line)
+		}
+		return err
+	case err != nil && strings.Contains(err.Error(), "broken pipe"): // it does not read its input, which is its affair
+	case err != nil:
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(wrote.kept.Bytes()))
+	if err := d.Decode(out); err != nil || d.More() {
+		return fmt.Errorf("it wrote %.80q: want %s", wrote.kept.String(), want)
+	}
+	return nil
 }
 
 // bounded keeps the beginning of what is written, and calls stop when there is more.
