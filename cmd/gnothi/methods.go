@@ -84,11 +84,7 @@ func listMethods(cmd *cobra.Command, papers []catalog.Paper) error {
 	fmt.Fprintf(out, "\n%d papers: %s\n\nPolicies (--policy)\n", len(papers), strings.Join(sums, ", "))
 	t = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range catalog.Policies() {
-		spec := p.Name
-		if p.Params != "" {
-			spec += "?" + p.Params
-		}
-		fmt.Fprintf(t, "  %s\t%s\n", spec, p.Help)
+		fmt.Fprintf(t, "  %s\t%s\n", withParams(p.Name, p.Params), p.Help)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -102,12 +98,32 @@ func listMethods(cmd *cobra.Command, papers []catalog.Paper) error {
 		d := s.Describe()
 		fmt.Fprintf(t, "  %s\t%s\n", d.Name, d.About)
 	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nRecipes (learn)\n")
+	for _, r := range catalog.Recipes() {
+		fmt.Fprintf(t, "  %s\n", withParams(r.Name, r.Params))
+	}
 	return t.Flush()
+}
+
+func withParams(name, params string) string {
+	if params == "" {
+		return name
+	}
+	return name + "?" + params
 }
 
 func showMethod(cmd *cobra.Command, name string, asJSON bool) error {
 	p, ok := catalog.Find(name)
 	if !ok {
+		for _, e := range catalog.Policies() {
+			if e.Name == name && !asJSON {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n\npolicy  %s\ntry     gnothi ask --explain --policy %s 'What is the capital of France?'\n", e.Help, withParams(e.Name, e.Params), e.Name)
+				return err // ours, or part of several papers: no row has it
+			}
+		}
 		if near := catalog.NearestPaper(name); near != "" {
 			return usagef("no method is called %q: did you mean %q?", name, near)
 		}
@@ -118,7 +134,7 @@ func showMethod(cmd *cobra.Command, name string, asJSON bool) error {
 	}
 	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "%s\n\nslug\t%s\ntier\t%s\nstate\t%s\n", p.Title, p.Slug, p.Tier, p.State)
-	for _, row := range [][2]string{{"because", p.Reason}, {"symbol", p.Symbol}, {"try", p.Command}} {
+	for _, row := range [][2]string{{"about", p.About}, {"needs", strings.Join(p.Needs, ", ")}, {"because", p.Reason}, {"names", strings.Join(p.Names, ", ")}, {"symbol", p.Symbol}, {"try", p.Command}} {
 		if row[1] != "" {
 			fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
 		}
