@@ -13,6 +13,7 @@ import (
 	"gnothi/llm"
 	"gnothi/monitor"
 	"gnothi/monitor/consistency"
+	"gnothi/stats"
 )
 
 // Auto buys evidence for as long as it is worth what it costs. It begins with
@@ -139,6 +140,7 @@ type State struct {
 	weights map[int]float64 // log-likelihood ratios of answers from other evidence than draws
 	seen    map[string]bool // what offers have done, by their names
 	clarify string
+	draws   int       // what the offer of samples would draw, as last appraised
 	p       []float64 // probability of being right, by answer
 	lead    int       // the answer with the highest, −1: none
 }
@@ -279,15 +281,10 @@ func (s *State) result(bought []Purchase, stopped string) Result {
 		plain := s.beliefs(shares)[s.lead]
 		weights := s.weights
 		s.weights = nil
-		res.LogOdds = logOdds(plain) - logOdds(s.beliefs(shares)[s.lead])
+		res.LogOdds = stats.Logit(plain, stats.Clip) - stats.Logit(s.beliefs(shares)[s.lead], stats.Clip)
 		s.weights = weights
 	}
 	return res
-}
-
-func logOdds(p float64) float64 {
-	p = min(max(p, 1e-6), 1-1e-6)
-	return math.Log(p / (1 - p))
 }
 
 // samples is the offer of more draws. It foresees what 1, 2, 4, … more would be
@@ -304,6 +301,7 @@ func (o samples) String() string { return "samples" }
 // Appraise implements Offer.
 func (o samples) Appraise(s *State) (gain, price float64) {
 	n, gain := o.plan(s)
+	s.draws = max(1, n/2)
 	return gain, float64(n)
 }
 
@@ -335,9 +333,8 @@ func (o samples) plan(s *State) (n int, gain float64) {
 
 // Buy implements Offer.
 func (o samples) Buy(ctx context.Context, t *monitor.Trial, s *State) (string, error) {
-	n, _ := o.plan(s)
 	have := s.Urn.Draws()
-	cs, err := t.Samples(ctx, o.a.Sampling, have+max(1, n/2))
+	cs, err := t.Samples(ctx, o.a.Sampling, have+s.draws)
 	if len(cs) <= have {
 		if err == nil {
 			err = errors.New("no more samples came")
