@@ -126,16 +126,8 @@ func labelled(cmd *cobra.Command, c *config, in string, own bool, limit, workers
 	if len(rows) == len(qs) {
 		return rows, nil
 	}
-	n, err := c.numbers()
-	if err != nil {
-		return nil, err
-	}
-	options, err := c.options(n)
-	if err != nil {
-		return nil, err
-	}
 	ctx := cmd.Context()
-	mind, closeModel, err := c.openMind(ctx, cmd, append(options, gnothi.WithTrace()))
+	mind, closeModel, err := c.mind(cmd, gnothi.WithTrace())
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"text/tabwriter"
 
@@ -407,12 +406,7 @@ func (c *comparison) draw(file string) error {
 		}
 		chart.Series = append(chart.Series, plot.Series{Name: names[i], Dots: true, Points: []plot.Point{{X: s.Confidence.Value, Y: s.Critique.Value, Low: s.Critique.Low, High: s.Critique.High, Size: 2}}})
 	}
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	_, err = chart.WriteTo(f)
-	return errors.Join(err, f.Close())
+	return writeChart(file, chart)
 }
 
 // union has the keys of both.

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -129,10 +127,5 @@ func (f frontier) draw(file string) error {
 		chart.Series[at].Points = append(chart.Series[at].Points, plot.Point{X: a.Share, Y: a.Difference.Value, Low: a.Difference.Low, High: a.Difference.High, Size: 2})
 	}
 	chart.Series = append(chart.Series, plot.Series{Faint: true, Points: []plot.Point{plot.At(0, 0), plot.At(1, 0)}})
-	out, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	_, err = chart.WriteTo(out)
-	return errors.Join(err, out.Close())
+	return writeChart(file, chart)
 }

@@ -74,6 +74,22 @@ func (q QA) look(ctx context.Context, s *eval.Session, name string, p control.Po
 	return l, r, nil
 }
 
+// looks takes a look under each of the policies, and of votes at the tokens of
+// the first.
+func (q QA) looks(ctx context.Context, s *eval.Session, names []string, policies []control.Policy) (Looks, error) {
+	r := Looks{map[string]Look{}}
+	for i, p := range policies {
+		l, _, err := q.look(ctx, s, names[i], p)
+		if err != nil {
+			return r, err
+		}
+		r.Looks[names[i]] = l
+	}
+	l, err := q.among(ctx, s, voteAlike, r.Looks[names[0]].Tokens)
+	r.Looks[voteAlike] = l
+	return r, err
+}
+
 // among answers by majority over samples, as many as so many tokens buy: the
 // control of what else they might have bought.
 func (q QA) among(ctx context.Context, s *eval.Session, name string, tokens int64) (Look, error) {

@@ -25,17 +25,7 @@ func SelfContrast() eval.Suite {
 		Needs: "text",
 		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 40, answerable) },
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (Looks, error) {
-			r := Looks{map[string]Look{}}
-			for i, p := range []control.Policy{control.SelfContrast(contrastPerspectives), control.SelfRefine(1), control.Retry(nil, 1)} {
-				l, _, err := q.look(ctx, s, names[i], p)
-				if err != nil {
-					return r, err
-				}
-				r.Looks[names[i]] = l
-			}
-			l, err := q.among(ctx, s, voteAlike, r.Looks[names[0]].Tokens)
-			r.Looks[voteAlike] = l
-			return r, err
+			return q.looks(ctx, s, names, []control.Policy{control.SelfContrast(contrastPerspectives), control.SelfRefine(1), control.Retry(nil, 1)})
 		},
 		Measure: func(rs []Looks) []eval.Measure {
 			all := arms(append(names[:len(names):len(names)], voteAlike), looksOf(rs))

@@ -128,8 +128,8 @@ func (m *Model) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	return &res, call.Err
 }
 
-// pick answers an operation from choices that others drew. The prompt is paid
-// for once a stem, unless another operation of it was recorded at no cost.
+// pick answers an operation from choices that others drew. The prompt costs what
+// it cost when it was recorded, once a stem; after that it counts as cached.
 func (m *Model) pick(op llm.Op) (llm.RecordedCall, bool) {
 	if op.Kind != llm.Generate {
 		return llm.RecordedCall{}, false
