@@ -2,7 +2,6 @@ package learn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -77,11 +76,11 @@ func MultiReward(n, properties int, j *judge.Judge) Recipe {
 				}
 				if properties > 1 && t.Model.Can(llm.ScoreText) {
 					if math.IsNaN(without) {
-						if without, err = answerLogProb(ctx, t, question(p), p.Answers[0]); err != nil {
+						if without, err = t.Likelihood(ctx, "judge", question(p), "Answer:", p.Answers[0]); err != nil {
 							return err
 						}
 					}
-					with, err := answerLogProb(ctx, t, question(p)+"\n\n"+rationaleOnly(c), p.Answers[0])
+					with, err := t.Likelihood(ctx, "judge", question(p)+"\n\n"+rationaleOnly(c), "Answer:", p.Answers[0])
 					if err != nil {
 						return err
 					}
@@ -133,24 +132,4 @@ func rationaleOnly(c *monitor.Candidate) string {
 		s = s[:i]
 	}
 	return strings.TrimSpace(s)
-}
-
-// answerLogProb is the log-probability of the answer after a question.
-func answerLogProb(ctx context.Context, t *monitor.Trial, asked, answer string) (float64, error) {
-	const lead = "Answer:"
-	res, err := t.Do(ctx, llm.Op{Kind: llm.Score, Role: "judge", Continuation: lead + " " + answer,
-		Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: asked}}, LogProbs: true}})
-	if err != nil {
-		return 0, err
-	}
-	if len(res.Choices) == 0 {
-		return 0, errors.New("the model scored nothing")
-	}
-	sum, at := 0.0, 0
-	for _, tok := range res.Choices[0].Tokens {
-		if at += len(tok.Text); at > len(lead) {
-			sum += tok.LogProb
-		}
-	}
-	return sum, nil
 }

@@ -59,3 +59,25 @@ func (t *Trial) aside(a Aside) llm.Op {
 	}
 	return llm.Op{Request: req, Seed: t.SeedFor(a.Role, a.Index), Role: a.Role}
 }
+
+// Likelihood is the log-probability that a reply to text which begins with lead
+// goes on with rest. It needs a model that scores given text.
+func (t *Trial) Likelihood(ctx context.Context, role, text, lead, rest string) (float64, error) {
+	scored, err := t.Ask(ctx, llm.Op{
+		Kind: llm.Score, Role: role, Continuation: lead + " " + rest,
+		Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: text}}, LogProbs: true},
+	})
+	if err != nil {
+		return 0, err
+	}
+	sum, at := 0.0, 0
+	for _, tok := range scored.Tokens {
+		if at += len(tok.Text); at > len(lead) {
+			sum += tok.LogProb
+		}
+	}
+	if !(sum <= 1e-3) || at <= len(lead) {
+		return 0, fmt.Errorf("model %s: log-probability %v of %d bytes makes no sense", t.Model.ID(), sum, at)
+	}
+	return sum, nil
+}

@@ -72,24 +72,9 @@ func slot(ctx context.Context, t *monitor.Trial, text string, r reader) (vote[sp
 		if w = strings.ToUpper(w[:1]) + w[1:]; w == "Tie" {
 			w = "tie"
 		}
-		res, err := t.Do(ctx, llm.Op{
-			Kind: llm.Score, Role: "judge", Continuation: lead + " " + w,
-			Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: text}}, LogProbs: true},
-		})
+		sum, err := t.Likelihood(ctx, "judge", text, lead, w)
 		if err != nil {
 			return out, err
-		}
-		if len(res.Choices) == 0 {
-			return out, fmt.Errorf("model %s scored nothing", t.Model.ID())
-		}
-		sum, at := 0.0, 0
-		for _, tok := range res.Choices[0].Tokens {
-			if at += len(tok.Text); at > len(lead) {
-				sum += tok.LogProb
-			}
-		}
-		if !(sum <= 1e-3) || at <= len(lead) {
-			return out, fmt.Errorf("model %s: log-probability %v of %d bytes of a verdict makes no sense", t.Model.ID(), sum, at)
 		}
 		out.value.p[i] = math.Exp(sum)
 		out.value.mass += out.value.p[i]
