@@ -142,16 +142,12 @@ func askFile(cmd *cobra.Command, c *config, b batch) error {
 	bar.set(done)
 	tally := map[string]int{}
 	out := bufio.NewWriter(w)
-	together, err := askTogether(ctx, mind, qs[done:])
+	ask, err := asking(ctx, mind, qs[done:])
 	if err != nil {
 		return err
 	}
 	written, err := inOrder(ctx, qs[done:], b.workers, func(ctx context.Context, q questionLine) gnothi.Belief {
-		belief, known := together[q.ID]
-		var err error
-		if !known {
-			belief, err = q.ask(ctx, mind)
-		}
+		belief, err := ask(ctx, q)
 		belief.ID = string(q.ID)
 		if err != nil {
 			belief.Question, belief.Answer, belief.Probability, belief.Error = q.Question, nil, nil, err.Error()
@@ -185,11 +181,11 @@ func askFile(cmd *cobra.Command, c *config, b batch) error {
 	return nil
 }
 
-// askTogether asks all questions at once where the policy gains from it; nil
-// where it answers one at a time.
-func askTogether(ctx context.Context, mind *gnothi.Mind, qs []questionLine) (map[lineID]gnothi.Belief, error) {
+// asking gives how each of the questions is asked: one by one, or, where the
+// policy gains from it, all of them now.
+func asking(ctx context.Context, mind *gnothi.Mind, qs []questionLine) (func(context.Context, questionLine) (gnothi.Belief, error), error) {
 	if !mind.Batch() {
-		return nil, nil
+		return func(ctx context.Context, q questionLine) (gnothi.Belief, error) { return q.ask(ctx, mind) }, nil
 	}
 	questions := make([]gnothi.Question, len(qs))
 	for i, q := range qs {
@@ -202,11 +198,17 @@ func askTogether(ctx context.Context, mind *gnothi.Mind, qs []questionLine) (map
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[lineID]gnothi.Belief, len(qs))
+	known := make(map[lineID]gnothi.Belief, len(qs))
 	for i, b := range beliefs {
-		out[qs[i].ID] = b
+		known[qs[i].ID] = b
 	}
-	return out, nil
+	return func(_ context.Context, q questionLine) (gnothi.Belief, error) {
+		b := known[q.ID]
+		if b.Error != "" {
+			return b, errors.New(b.Error)
+		}
+		return b, nil
+	}, nil
 }
 
 // fate sorts a belief into what is counted apart.

@@ -80,8 +80,12 @@ func gradeAll(ctx context.Context, cmd *cobra.Command, mind *gnothi.Mind, qs []q
 	bar := newProgress(cmd, len(qs), what)
 	done := 0
 	defer bar.done()
-	_, err := inOrder(ctx, qs, workers, func(ctx context.Context, q questionLine) graded {
-		b, err := q.ask(ctx, mind)
+	ask, err := asking(ctx, mind, qs)
+	if err != nil {
+		return err
+	}
+	_, err = inOrder(ctx, qs, workers, func(ctx context.Context, q questionLine) graded {
+		b, err := ask(ctx, q)
 		b.ID, b.Question = string(q.ID), q.Question
 		outcome := q.grade(b, err)
 		g := graded{Belief: b, Grade: outcome.String(), Label: outcome == text.Right, Kind: q.Kind, Cluster: q.Cluster, Half: q.Half}
