@@ -1,0 +1,55 @@
+package llmtest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"testing"
+)
+
+// Pipe serves h until the test ends and gives a client that reaches it at every
+// address, over connections in memory: under testing/synctest, where time passes
+// only while all wait, limits of time can be tried however busy the machine is.
+func Pipe(t testing.TB, h http.Handler) *http.Client {
+	l := pipes{make(chan net.Conn), make(chan struct{})}
+	server := &http.Server{Handler: h}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = server.Serve(l) }()
+	transport := &http.Transport{DisableCompression: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		near, far := net.Pipe()
+		select {
+		case l.conns <- far:
+			return near, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
+	}}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close() // closes l
+		<-ended
+	})
+	return &http.Client{Transport: transport}
+}
+
+// pipes listens for what Pipe's client dials.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close is called once, by the server.
+func (p pipes) Close() error { close(p.closed); return nil }
+
+func (p pipes) Addr() net.Addr { return &net.IPAddr{} }
