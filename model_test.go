@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"gnothi/control"
 	"gnothi/llm"
@@ -24,7 +23,7 @@ func TestMindIsAModel(t *testing.T) {
 				r.Tokens = script.Words(op.Continuation, -0.2)
 			}
 			if strings.Contains(script.Prompt(op.Request), "slow") {
-				r.Delay = 2 * time.Second
+				r.Hang = true
 			}
 			return r
 		}, llm.LogProbs, llm.ScoreText)

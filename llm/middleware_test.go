@@ -54,7 +54,7 @@ func TestChainConforms(t *testing.T) {
 		inner := script.New(func(op llm.Op, i int) script.Reply {
 			r := script.Reply{Text: "one two three four five six", Tokens: script.Words("one two three four five six", -0.5), Raw: []byte(`{"x_vendor":1}`)}
 			if strings.Contains(script.Prompt(op.Request), "slowly") {
-				r.Delay = 2 * time.Second
+				r.Hang = true
 			}
 			if op.Kind == llm.Score {
 				r.Tokens = script.Words(op.Continuation, -0.5)

@@ -274,7 +274,7 @@ rules:
   - when: {kind: score}
     reply: {logprob: -0.5}
   - when: {prompt: slowly}
-    reply: {text: at last, delay: 2s}
+    reply: {text: at last, delay: 1h}
   - replies:
       - {text: one two three four five, logprob: -0.5, raw: {x_vendor: 1}}
       - {text: six seven eight nine, logprob: -0.25}
