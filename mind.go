@@ -106,7 +106,8 @@ func New(model llm.Model, opts ...Option) (*Mind, error) {
 	return m, nil
 }
 
-// Ask answers a question, in the form that suits it.
+// Ask answers a question, in the form that suits it. It is charged to the
+// context's ledger and under its ceilings, if it has one ([llm.WithLedger]).
 //
 // An error comes with what is known of the belief: its spend, and the answer if
 // there was one before it. [llm.ErrBudget] means that a ceiling was reached
@@ -122,10 +123,10 @@ func (m *Mind) Ask(ctx context.Context, q Question) (Belief, error) {
 // Deliberate answers a question that is already a request, such as a client's
 // conversation; form names the way in which it is asked.
 func (m *Mind) Deliberate(ctx context.Context, q Question, form string, req llm.Request) (Belief, error) {
-	i := m.inquire(q, form, req)
+	i := m.inquire(ctx, q, form, req)
 	// What can be known before answering is read first: its work is the answer's
 	// too. Only under a ceiling does the answer come first.
-	first := m.limits == (llm.Limits{})
+	first := i.trial.Ledger.Limits() == (llm.Limits{})
 	var before []monitor.Signal
 	var err error
 	if first {
@@ -162,7 +163,7 @@ func (m *Mind) AskAll(ctx context.Context, qs []Question) ([]Belief, error) {
 		if err != nil {
 			return nil, fmt.Errorf("question %d: %w", k+1, err)
 		}
-		inquiries[k] = m.inquire(q, form, req)
+		inquiries[k] = m.inquire(ctx, q, form, req)
 		trials[k] = inquiries[k].trial
 	}
 	if len(qs) == 0 {
@@ -192,7 +193,7 @@ type inquiry struct {
 	start  time.Time
 }
 
-func (m *Mind) inquire(q Question, form string, req llm.Request) *inquiry {
+func (m *Mind) inquire(ctx context.Context, q Question, form string, req llm.Request) *inquiry {
 	if m.maxTokens > 0 {
 		req.MaxTokens = m.maxTokens
 	}
@@ -203,8 +204,12 @@ func (m *Mind) inquire(q Question, form string, req llm.Request) *inquiry {
 		policy = auto
 	}
 	key := calibrate.Key{Model: m.model.ID().Key(), Policy: policy.String(), Form: form, Kind: q.Kind.String()}
+	ledger := llm.NewLedger(m.limits)
+	if account := llm.LedgerFrom(ctx); account != nil {
+		ledger = account.Sub()
+	}
 	i.trial = monitor.NewTrial(monitor.TrialOptions{
-		Model: m.model, Question: q, Request: req, Ledger: llm.NewLedger(m.limits), Seed: llm.Derive(m.seed, q.Text, 0), Progress: m.progress,
+		Model: m.model, Question: q, Request: req, Ledger: ledger, Seed: llm.Derive(m.seed, q.Text, 0), Progress: m.progress,
 		Threshold: m.rule.Threshold, Calibrated: m.calibrated(key),
 	})
 	i.belief = Belief{Schema: BeliefSchema, Question: q.Text, Policy: m.policyName, Form: form, Model: m.model.ID().String(), Seed: m.seed}

@@ -470,6 +470,26 @@ func TestOptionsAreKeyedByContent(t *testing.T) {
 	}
 }
 
+// A question asked under an account that is there already is its spend too, and
+// stays below its ceilings.
+func TestAccountOfTheContext(t *testing.T) {
+	account := llm.NewLedger(llm.Limits{Calls: 3})
+	ctx := llm.WithLedger(t.Context(), account)
+	direct := gnothi.WithPolicy("direct", control.Direct())
+	for range 3 {
+		b, err := newMind(t, witness("Paris"), direct).Ask(ctx, gnothi.Question{Text: question})
+		if err != nil || b.Spend.Calls != 1 {
+			t.Fatalf("%v, %d calls", err, b.Spend.Calls)
+		}
+	}
+	if got := account.Spent().Calls; got != 3 {
+		t.Errorf("the account paid for %d calls, want 3", got)
+	}
+	if _, err := newMind(t, witness("Paris"), direct).Ask(ctx, gnothi.Question{Text: question}); !errors.Is(err, llm.ErrBudget) {
+		t.Errorf("a fourth question: %v, want the budget's end", err)
+	}
+}
+
 func TestBudgets(t *testing.T) {
 	m := witness("Paris", "Lyon")
 	b, err := newMind(t, m, five(), gnothi.WithLimits(llm.Limits{Calls: 2})).Ask(t.Context(), gnothi.Question{Text: question})
