@@ -3,10 +3,12 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"gnothi/llm"
 	"gnothi/llm/anthropic"
@@ -24,14 +26,67 @@ type ModelOptions struct {
 	// KeyEnv names the environment variable that holds the key; empty means the
 	// provider's usual one.
 	KeyEnv string
+	// Limit says how much the model may be asked at once and a minute, Limiters
+	// where the limiters of models that share one are; nil is one of its own, if
+	// there is anything to limit.
+	Limit    llm.LimitOptions
+	Limiters *Limiters
 	// Price is what a token costs; nil is not known. Local models cost nothing.
 	Price *llm.Price
 	// Pull finds the file of a local model, fetching it if need be.
 	Pull func(ctx context.Context, name string) (local.File, error)
 }
 
+// Limiters are the limiters of the models that a process has opened, one for
+// each model and key: a judge that is the subject as well waits in the same
+// queue. It is safe for concurrent use.
+type Limiters struct {
+	mu sync.Mutex
+	by map[string]*llm.Limiter
+}
+
+// of gives the limiter of a model, made with the options of whoever asks first.
+func (s *Limiters) of(key string, o llm.LimitOptions) *llm.Limiter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.by == nil {
+		s.by = map[string]*llm.Limiter{}
+	}
+	if s.by[key] == nil {
+		s.by[key] = llm.NewLimiter(o)
+	}
+	return s.by[key]
+}
+
+// Stats tells how each limiter stands, by the name of its model.
+func (s *Limiters) Stats() map[string]llm.LimitStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := map[string]llm.LimitStats{}
+	for key, l := range s.by {
+		stats[key] = l.Stats()
+	}
+	return stats
+}
+
+// limited puts a model under the limiter that it belongs to.
+func (o ModelOptions) limited(m llm.Model) llm.Model {
+	switch {
+	case o.Limiters != nil:
+		key := m.ID().String()
+		if o.KeyEnv != "" {
+			key += " (" + o.KeyEnv + ")"
+		}
+		return o.Limiters.of(key, o.Limit).Wrap(m)
+	case o.Limit != (llm.LimitOptions{}):
+		return llm.NewLimiter(o.Limit).Wrap(m)
+	}
+	return m
+}
+
 // Alias reads an alias of the configuration: model, api_key_env, input_usd and
-// output_usd (dollars a million tokens).
+// output_usd (dollars a million tokens), rpm and tpm (requests and tokens a
+// minute) and concurrency (requests in flight, or "adaptive").
 func (o *ModelOptions) Alias(def map[string]any) error {
 	var input, output float64
 	var priced bool
@@ -48,11 +103,23 @@ func (o *ModelOptions) Alias(def map[string]any) error {
 		case "output_usd":
 			output, ok = number(value)
 			priced = true
+		case "rpm":
+			o.Limit.RPM, ok = whole(value)
+		case "tpm":
+			o.Limit.TPM, ok = whole(value)
+		case "concurrency":
+			if o.Limit.Adaptive = value == "adaptive"; o.Limit.Adaptive {
+				ok = true
+				break
+			}
+			var n int64
+			n, ok = whole(value)
+			o.Limit.Concurrency = int(n)
 		default:
-			return fmt.Errorf("unknown field %q: want model, api_key_env, input_usd or output_usd", key)
+			return fmt.Errorf("unknown field %q: want model, api_key_env, input_usd, output_usd, rpm, tpm or concurrency", key)
 		}
 		if !ok {
-			return fmt.Errorf("%s: %v is of the wrong type", key, value)
+			return fmt.Errorf("%s: %v is not what belongs there", key, value)
 		}
 	}
 	if o.Spec == "" {
@@ -75,6 +142,12 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
+// whole reads a number of at least 1.
+func whole(v any) (int64, bool) {
+	n, ok := number(v)
+	return int64(n), ok && n >= 1 && n == math.Trunc(n) && n < 1<<31
+}
+
 var providers = []string{"local", "openai", "anthropic", "script", "replay"}
 
 // CheckModel says what is wrong with the wording of a specification.
@@ -89,8 +162,8 @@ func CheckModel(spec string) error {
 	return nil
 }
 
-// OpenModel opens PROVIDER:NAME[@BASE_URL], charged to the ledger of each call
-// and tried again where that may help. The returned function closes it.
+// OpenModel opens PROVIDER:NAME[@BASE_URL], charged to the ledger of each call,
+// kept within its limits, and tried again where that may help. The returned function closes it.
 func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, func() error, error) {
 	if err := CheckModel(spec); err != nil {
 		return nil, nil, err
@@ -125,7 +198,7 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 	if err != nil {
 		return nil, nil, fmt.Errorf("model %s: %w", spec, err)
 	}
-	return llm.Retry(llm.Metered(m, o.Price), llm.RetryOptions{}), closer, nil
+	return llm.Retry(o.limited(llm.Metered(m, o.Price)), llm.RetryOptions{}), closer, nil
 }
 
 // localOptions keeps what every short question begins with evaluated, also on

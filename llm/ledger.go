@@ -47,11 +47,30 @@ type Limits struct {
 	NanoUSD int64
 }
 
+// Account is what a ledger may be part of: another one, or a budget that is kept
+// elsewhere and that several processes spend. It is safe for concurrent use.
+type Account interface {
+	// Limits gives the ceilings, Left how much of each is neither spent nor
+	// reserved, -1 where there is none.
+	Limits() Limits
+	Left() Limits
+	// Reserve sets the most that a call can cost aside, or returns an error that
+	// is [ErrBudget]. settle is called exactly once, with the actual spend.
+	Reserve(most Spend, role string) (settle func(actual Spend), err error)
+	// Charge counts what was spent in an earlier life of the work, also beyond a
+	// ceiling.
+	Charge(s Spend, role string)
+	// CountCached notes choices that a cache served.
+	CountCached(n int, role string)
+}
+
+var _ Account = (*Ledger)(nil)
+
 // Ledger counts spend against ceilings that hold under concurrency: a call
 // first reserves the most it can cost, then settles for what it did cost.
 type Ledger struct {
 	limits Limits
-	parent *Ledger // also charged; nil: none
+	parent Account // also charged; nil: none
 
 	mu       sync.Mutex
 	spent    Spend
@@ -62,9 +81,12 @@ type Ledger struct {
 // NewLedger opens an account.
 func NewLedger(l Limits) *Ledger { return &Ledger{limits: l, roles: map[string]Spend{}} }
 
-// Sub opens an account within this one: what it spends both spend, and the
-// ceilings are this one's.
-func (l *Ledger) Sub() *Ledger { return &Ledger{parent: l, roles: map[string]Spend{}} }
+// NewLedgerWithin opens an account within another one: what it spends both
+// spend, and the ceilings are the other's.
+func NewLedgerWithin(a Account) *Ledger { return &Ledger{parent: a, roles: map[string]Spend{}} }
+
+// Sub opens an account within this one.
+func (l *Ledger) Sub() *Ledger { return NewLedgerWithin(l) }
 
 // Limits gives the ceilings.
 func (l *Ledger) Limits() Limits {
@@ -139,6 +161,17 @@ func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error
 		l.spent = l.spent.Plus(actual)
 		l.roles[role] = l.roles[role].Plus(actual)
 	}, nil
+}
+
+// Charge implements [Account].
+func (l *Ledger) Charge(s Spend, role string) {
+	if l.parent != nil {
+		l.parent.Charge(s, role)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spent = l.spent.Plus(s)
+	l.roles[role] = l.roles[role].Plus(s)
 }
 
 // CountCached notes choices that a cache served.

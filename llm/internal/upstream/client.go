@@ -77,11 +77,17 @@ type Response struct {
 	Body   io.ReadCloser
 }
 
-// Post sends a JSON body. Every error is an [llm.APIError], except that of an
-// ended context, which is the context's cause.
-func (c *Client) Post(ctx context.Context, url string, header http.Header, payload []byte) (*Response, error) {
+// Post sends a JSON body, when the limits of the operation let it ([llm.Admit]).
+// Every error is an [llm.APIError], except that of an ended context, which is
+// the context's cause, and of a limit.
+func (c *Client) Post(ctx context.Context, url string, header http.Header, payload []byte) (_ *Response, err error) {
+	place, err := llm.Admit(ctx)
+	if err != nil {
+		return nil, err
+	}
 	limited, cancel := context.WithCancelCause(ctx)
-	b := &body{client: c, parent: ctx, ctx: limited, cancel: cancel, idle: c.Idle}
+	b := &body{client: c, parent: ctx, ctx: limited, cancel: cancel, idle: c.Idle, place: place}
+	defer func() { place.Answered(err) }()
 	b.timer = time.AfterFunc(c.FirstByte, func() { cancel(limitError(fmt.Sprintf("no answer within %v", c.FirstByte))) })
 
 	req, err := http.NewRequestWithContext(limited, http.MethodPost, url, bytes.NewReader(payload))
@@ -325,6 +331,7 @@ type body struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	idle   time.Duration
+	place  *llm.Place
 	raw    io.Closer
 	r      io.Reader
 }
@@ -342,6 +349,7 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) Close() error {
 	b.timer.Stop()
 	b.cancel(context.Canceled)
+	b.place.Leave()
 	if b.raw == nil {
 		return nil
 	}
