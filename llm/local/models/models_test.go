@@ -17,10 +17,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
+	"gnothi/llm/llmtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { llmtest.Main(m) }
 
 // content is a model file for tests: the magic and noise, 1 MB and a bit.
 func content() []byte {
@@ -39,7 +39,7 @@ func newStore(t *testing.T, sources ...Source) *Store {
 	t.Helper()
 	b := content()
 	sum := sha256.Sum256(b)
-	return &Store{Dir: filepath.Join(t.TempDir(), "models"), Timeout: 5 * time.Second, known: []Model{{
+	return &Store{Dir: filepath.Join(t.TempDir(), "models"), Timeout: time.Minute, known: []Model{{
 		Name: "tiny", File: "Tiny.Q4_1.gguf", Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:]),
 		Licence: "Apache-2.0", Architecture: "llama", Sources: sources,
 	}}}
