@@ -8,11 +8,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"gnothi/llm"
+	"gnothi/llm/llmtest"
 	"gnothi/llm/script"
 	"gnothi/monitor"
 	"gnothi/monitor/consistency"
@@ -21,10 +21,10 @@ import (
 	"gnothi/text"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { llmtest.Main(m) }
 
 // patience bounds what must not hang.
-const patience = 10 * time.Second
+const patience = 2 * time.Minute
 
 // fact is evidence that a test makes up; its pointer is the key.
 type fact struct {
@@ -59,25 +59,27 @@ func await(t *testing.T, what string, c <-chan struct{}) {
 }
 
 func TestEvidenceIsGatheredOnceForAllWhoWait(t *testing.T) {
-	trial, release := idle(), make(chan struct{})
-	f := newFact(func(context.Context, *monitor.Trial) (string, error) { <-release; return "known", nil })
-	var wg sync.WaitGroup
-	for range 40 {
-		wg.Go(func() {
-			if v, err := monitor.Get(t.Context(), trial, f); v != "known" || err != nil {
-				t.Errorf("got %q, %v", v, err)
-			}
-		})
-	}
-	time.Sleep(10 * time.Millisecond) // let most of them come while it is under way
-	close(release)
-	wg.Wait()
-	if v, err := monitor.Get(t.Context(), trial, f); v != "known" || err != nil {
-		t.Errorf("asked afterwards: %q, %v", v, err)
-	}
-	if n := f.begun.Load(); n != 1 {
-		t.Errorf("gathered %d times", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		trial, release := idle(), make(chan struct{})
+		f := newFact(func(context.Context, *monitor.Trial) (string, error) { <-release; return "known", nil })
+		var wg sync.WaitGroup
+		for range 40 {
+			wg.Go(func() {
+				if v, err := monitor.Get(t.Context(), trial, f); v != "known" || err != nil {
+					t.Errorf("got %q, %v", v, err)
+				}
+			})
+		}
+		synctest.Wait() // until all of them have come while it is under way
+		close(release)
+		wg.Wait()
+		if v, err := monitor.Get(t.Context(), trial, f); v != "known" || err != nil {
+			t.Errorf("asked afterwards: %q, %v", v, err)
+		}
+		if n := f.begun.Load(); n != 1 {
+			t.Errorf("gathered %d times", n)
+		}
+	})
 }
 
 func TestTenSignalsCostWhatTheDearestCosts(t *testing.T) {
@@ -144,42 +146,40 @@ func TestCancelledEvidenceIsForgotten(t *testing.T) {
 }
 
 func TestGatheringEndsWithTheLastWhoWaits(t *testing.T) {
-	trial := idle()
-	began, ended := make(chan struct{}), make(chan struct{})
-	f := newFact(func(ctx context.Context, _ *monitor.Trial) (string, error) {
-		close(began)
-		<-ctx.Done()
-		close(ended)
-		return "", ctx.Err()
+	synctest.Test(t, func(t *testing.T) {
+		trial := idle()
+		began, ended := make(chan struct{}), make(chan struct{})
+		f := newFact(func(ctx context.Context, _ *monitor.Trial) (string, error) {
+			close(began)
+			<-ctx.Done()
+			close(ended)
+			return "", ctx.Err()
+		})
+		// Two waiters; the deadline of the one who came first is not the other's.
+		ctx1, cancel1 := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel1()
+		ctx2, cancel2 := context.WithCancel(t.Context())
+		defer cancel2()
+		got1, got2 := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := monitor.Get(ctx1, trial, f); got1 <- err }()
+		await(t, "the gathering begins", began)
+		go func() { _, err := monitor.Get(ctx2, trial, f); got2 <- err }()
+		synctest.Wait() // until the second waits too
+		cancel1()
+		<-got1
+		synctest.Wait()
+		select {
+		case <-ended:
+			t.Fatal("the gathering ended while one still waited for it")
+		default:
+		}
+		cancel2()
+		<-got2
+		await(t, "the gathering ends with the last waiter", ended)
+		if n := f.begun.Load(); n != 1 {
+			t.Errorf("gathered %d times", n)
+		}
 	})
-	// Two waiters; the deadline of the one who came first is not the other's.
-	ctx1, cancel1 := context.WithTimeout(t.Context(), time.Hour)
-	ctx2, cancel2 := context.WithCancel(t.Context())
-	defer cancel2()
-	got1, got2 := make(chan error, 1), make(chan error, 1)
-	go func() { _, err := monitor.Get(ctx1, trial, f); got1 <- err }()
-	await(t, "the gathering begins", began)
-	joined := make(chan struct{})
-	go func() {
-		close(joined)
-		_, err := monitor.Get(ctx2, trial, f)
-		got2 <- err
-	}()
-	await(t, "the second comes", joined)
-	time.Sleep(20 * time.Millisecond)
-	cancel1()
-	<-got1
-	select {
-	case <-ended:
-		t.Fatal("the gathering ended while one still waited for it")
-	case <-time.After(20 * time.Millisecond):
-	}
-	cancel2()
-	<-got2
-	await(t, "the gathering ends with the last waiter", ended)
-	if n := f.begun.Load(); n != 1 {
-		t.Errorf("gathered %d times", n)
-	}
 }
 
 func TestFailureIsRememberedAndCancellationIsNot(t *testing.T) {
@@ -287,29 +287,31 @@ func TestEvidenceThatWaitsCrosswise(t *testing.T) {
 }
 
 func TestDiamondIsNoCircle(t *testing.T) {
-	trial := idle()
-	bottom := newFact(func(context.Context, *monitor.Trial) (string, error) {
-		time.Sleep(time.Millisecond)
-		return "known", nil
-	})
-	through := func() *fact {
-		return newFact(func(ctx context.Context, trial *monitor.Trial) (string, error) {
-			return monitor.Get(ctx, trial, bottom)
+	synctest.Test(t, func(t *testing.T) {
+		trial := idle()
+		bottom := newFact(func(context.Context, *monitor.Trial) (string, error) {
+			time.Sleep(time.Millisecond) // until both wait for it
+			return "known", nil
 		})
-	}
-	left, right := through(), through()
-	top := newFact(func(ctx context.Context, trial *monitor.Trial) (string, error) {
-		var wg sync.WaitGroup
-		var values [2]string
-		for i, f := range []*fact{left, right} {
-			wg.Go(func() { values[i], _ = monitor.Get(ctx, trial, f) })
+		through := func() *fact {
+			return newFact(func(ctx context.Context, trial *monitor.Trial) (string, error) {
+				return monitor.Get(ctx, trial, bottom)
+			})
 		}
-		wg.Wait()
-		return values[0] + values[1], nil
+		left, right := through(), through()
+		top := newFact(func(ctx context.Context, trial *monitor.Trial) (string, error) {
+			var wg sync.WaitGroup
+			var values [2]string
+			for i, f := range []*fact{left, right} {
+				wg.Go(func() { values[i], _ = monitor.Get(ctx, trial, f) })
+			}
+			wg.Wait()
+			return values[0] + values[1], nil
+		})
+		if v, err := monitor.Get(t.Context(), trial, top); v != "knownknown" || err != nil || bottom.begun.Load() != 1 {
+			t.Errorf("got %q, %v; the bottom was gathered %d times", v, err, bottom.begun.Load())
+		}
 	})
-	if v, err := monitor.Get(t.Context(), trial, top); v != "knownknown" || err != nil || bottom.begun.Load() != 1 {
-		t.Errorf("got %q, %v; the bottom was gathered %d times", v, err, bottom.begun.Load())
-	}
 }
 
 func TestMemoDoesNotSpanChildren(t *testing.T) {
