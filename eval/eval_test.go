@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,7 +41,7 @@ func (r result) Outcome() text.Outcome {
 func study(items ...item) eval.Study[item, result] {
 	return eval.Study[item, result]{
 		Name: "demo", About: "a demonstration", Needs: "text",
-		Items: func(s eval.Source) ([]item, error) { return eval.Lines(s, "demo.jsonl", items) },
+		Items: eval.List(func(s eval.Source) ([]item, error) { return eval.Lines(s, "demo.jsonl", items) }),
 		Ask: func(ctx context.Context, s *eval.Session, i item) (result, error) {
 			reply, err := s.Aside(ctx, monitor.Aside{Role: "ask", Text: fmt.Sprintf("%s %d", i.What, i.Number), MaxTokens: 8})
 			switch {
@@ -90,10 +91,24 @@ func mixed() []item {
 
 func run(t *testing.T, s eval.Suite, o eval.Options) (*eval.Report, []eval.Record, error) {
 	t.Helper()
+	o.Log = eval.NewMemory()
+	report, err := eval.Run(t.Context(), s, eval.Subject{Model: echo()}, o)
 	var records []eval.Record
-	o.Record = func(r eval.Record) error { records = append(records, r); return nil }
-	report, err := s.Run(t.Context(), eval.Subject{Model: echo()}, o)
+	for r := range o.Log.Records(t.Context(), 0) {
+		records = append(records, r)
+	}
 	return report, records, err
+}
+
+// all goes through records.
+func all(records ...eval.Record) iter.Seq2[eval.Record, error] {
+	return func(yield func(eval.Record, error) bool) {
+		for _, r := range records {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
 }
 
 func TestOutcomesAreCountedApart(t *testing.T) {
@@ -144,7 +159,7 @@ func TestReportsRepeat(t *testing.T) {
 		}
 		read = append(read, back)
 	}
-	again, err := s.Report(first.Model, read)
+	again, err := eval.NewReport(s, first.Model, len(read), all(read...))
 	if got, _ := json.Marshal(again); err != nil || string(got) != string(want) {
 		t.Errorf("from the records: %s (%v), want %s", got, err, want)
 	}
@@ -164,10 +179,10 @@ func TestReportsRepeat(t *testing.T) {
 	if err != nil || len(keys) != 2 {
 		t.Errorf("two equal items have the keys %v", keys)
 	}
-	if _, err := s.Report("m", []eval.Record{{Study: "other", Outcome: "right"}}); err == nil {
+	if _, err := eval.NewReport(s, "m", 1, all(eval.Record{Study: "other", Outcome: "right"})); err == nil {
 		t.Error("records of another study are measured")
 	}
-	if _, err := s.Report("m", []eval.Record{{Study: "demo", Outcome: "splendid"}}); err == nil {
+	if _, err := eval.NewReport(s, "m", 1, all(eval.Record{Study: "demo", Outcome: "splendid"})); err == nil {
 		t.Error("an outcome that does not exist is counted")
 	}
 }
@@ -186,10 +201,10 @@ func TestBudgetIsACeiling(t *testing.T) {
 
 func TestRepliesHaveACeiling(t *testing.T) {
 	m := script.Texts("yes")
-	if _, err := study(item{1, "yes"}).Run(t.Context(), eval.Subject{Model: m}, eval.Options{MaxTokens: 3}); err != nil {
+	if _, err := eval.Run(t.Context(), study(item{1, "yes"}), eval.Subject{Model: m}, eval.Options{MaxTokens: 3}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := study(item{1, "yes"}).Run(t.Context(), eval.Subject{Model: m}, eval.Options{MaxTokens: 30}); err != nil {
+	if _, err := eval.Run(t.Context(), study(item{1, "yes"}), eval.Subject{Model: m}, eval.Options{MaxTokens: 30}); err != nil {
 		t.Fatal(err)
 	}
 	if ops := m.Ops(); ops[0].Request.MaxTokens != 3 || ops[1].Request.MaxTokens != 8 {
@@ -204,7 +219,7 @@ func TestInterrupted(t *testing.T) {
 		items = append(items, item{i, "yes"})
 	}
 	var told atomic.Int32
-	report, err := study(items...).Run(ctx, eval.Subject{Model: echo()}, eval.Options{Concurrency: 2, Progress: func(done, total int) {
+	report, err := eval.Run(ctx, study(items...), eval.Subject{Model: echo()}, eval.Options{Concurrency: 2, Progress: func(eval.Progress) {
 		if told.Add(1) == 10 {
 			cancel()
 		}
@@ -213,11 +228,19 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%+v, %v", report, err)
 	}
 	full := errors.New("disk full")
-	report, err = study(items[1:]...).Run(t.Context(), eval.Subject{Model: echo()}, eval.Options{Concurrency: 1, Record: func(eval.Record) error { return full }})
+	report, err = eval.Run(t.Context(), study(items[1:]...), eval.Subject{Model: echo()}, eval.Options{Concurrency: 1, Log: broken{eval.NewMemory(), full}})
 	if !errors.Is(err, full) || report == nil || report.Outcomes.Unasked == 0 {
 		t.Errorf("a record that cannot be written: %+v, %v", report, err)
 	}
 }
+
+// broken is a log that can write nothing.
+type broken struct {
+	eval.Log
+	err error
+}
+
+func (b broken) Add(eval.Record, func()) error { return b.err }
 
 func TestLimitChoosesWithTheSeed(t *testing.T) {
 	var items []item
@@ -230,7 +253,7 @@ func TestLimitChoosesWithTheSeed(t *testing.T) {
 	}
 	_, b, _ := run(t, study(items...), eval.Options{Seed: 1, Source: eval.Source{N: 5}})
 	_, c, _ := run(t, study(items...), eval.Options{Seed: 2, Source: eval.Source{N: 5}})
-	if fmt.Sprint(a) != fmt.Sprint(b) || string(a[0].Item)+string(a[1].Item) == string(c[0].Item)+string(c[1].Item) {
+	if string(a[4].Item)+a[0].Key != string(b[4].Item)+b[0].Key || string(a[0].Item)+string(a[1].Item) == string(c[0].Item)+string(c[1].Item) {
 		t.Errorf("seeds 1, 1, 2 chose\n%s\n%s\n%s", a[0].Item, b[0].Item, c[0].Item)
 	}
 }

@@ -16,7 +16,7 @@ func ExampleStudy() {
 	type answer struct{ Sure bool }
 	s := eval.Study[sum, answer]{
 		Name: "sure-of-sums", About: "says whether it is sure of a sum", Needs: "text",
-		Items: func(s eval.Source) ([]sum, error) { return eval.Lines(s, "sums.jsonl", []sum{{1, 2}, {17, 25}}) },
+		Items: eval.List(func(s eval.Source) ([]sum, error) { return eval.Lines(s, "sums.jsonl", []sum{{1, 2}, {17, 25}}) }),
 		Ask: func(ctx context.Context, s *eval.Session, i sum) (answer, error) {
 			reply, err := s.Aside(ctx, monitor.Aside{Role: "ask", Text: fmt.Sprintf("Are you sure of %d + %d? Yes or No.", i.A, i.B), MaxTokens: 4})
 			if err != nil {
@@ -38,7 +38,7 @@ func ExampleStudy() {
 			return []eval.Measure{eval.Share("says that it is sure", sure, len(rs))}
 		},
 	}
-	report, err := s.Run(context.Background(), eval.Subject{Model: script.Texts("Yes.")}, eval.Options{Seed: 1})
+	report, err := eval.Run(context.Background(), s, eval.Subject{Model: script.Texts("Yes.")}, eval.Options{Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

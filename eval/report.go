@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 
@@ -13,6 +14,7 @@ import (
 // Report is what a study came to. It holds no clock: the same seed and model
 // give the same bytes.
 type Report struct {
+	Schema   int       `json:"schema"` // 1
 	Study    string    `json:"study"`
 	Model    string    `json:"model"`
 	N        int       `json:"n"` // items, whatever became of them
@@ -37,34 +39,61 @@ type Outcomes struct {
 // manyErrors is how many errors a report quotes.
 const manyErrors = 5
 
-// Report implements [Suite].
-func (s Study[I, R]) Report(model string, records []Record) (*Report, error) {
-	report := &Report{Study: s.Name, Model: model, N: len(records)}
+// NewReport measures the records of a run of n items; items without a record are
+// unasked.
+func NewReport(suite Suite, model string, n int, records iter.Seq2[Record, error]) (*Report, error) {
+	name := suite.Describe().Name
+	report := &Report{Schema: 1, Study: name, Model: model, N: n}
+	fail := func(err error) (*Report, error) { return nil, fmt.Errorf("study %s: %w", name, err) }
+	seen := 0
+	counted := func(yield func(Record, error) bool) {
+		for rec, err := range records {
+			switch {
+			case err != nil:
+			case rec.Study != name:
+				err = fmt.Errorf("record %d is of study %q", rec.Index, rec.Study)
+			case !report.Outcomes.count(rec.Outcome):
+				err = fmt.Errorf("record %d: unknown outcome %q", rec.Index, rec.Outcome)
+			}
+			report.Spend = report.Spend.plus(rec.Spend)
+			if rec.Outcome == OutcomeFailed && len(report.Errors) < manyErrors {
+				report.Errors = append(report.Errors, fmt.Sprintf("item %d: %s", rec.Index, rec.Error))
+			}
+			if seen++; !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+	if err := suite.sum(report, counted); err != nil {
+		return fail(err)
+	}
+	if seen > n {
+		return fail(fmt.Errorf("%d records of %d items", seen, n))
+	}
+	report.Outcomes.Unasked += n - seen
+	return report, nil
+}
+
+// sum implements [Suite].
+func (s Study[I, R]) sum(report *Report, records iter.Seq2[Record, error]) error {
 	var results []R
-	for _, rec := range records {
-		if rec.Study != s.Name {
-			return nil, fmt.Errorf("study %s: record %d is of study %q", s.Name, rec.Index, rec.Study)
-		}
-		report.Spend = report.Spend.plus(rec.Spend)
-		if !report.Outcomes.count(rec.Outcome) {
-			return nil, fmt.Errorf("study %s: record %d: unknown outcome %q", s.Name, rec.Index, rec.Outcome)
-		}
-		if rec.Outcome == OutcomeFailed && len(report.Errors) < manyErrors {
-			report.Errors = append(report.Errors, fmt.Sprintf("item %d: %s", rec.Index, rec.Error))
+	for rec, err := range records {
+		if err != nil {
+			return err
 		}
 		if len(rec.Result) == 0 || string(rec.Result) == "null" {
 			continue
 		}
 		var result R
 		if err := json.Unmarshal(rec.Result, &result); err != nil {
-			return nil, fmt.Errorf("study %s: record %d: %w", s.Name, rec.Index, err)
+			return fmt.Errorf("record %d: %w", rec.Index, err)
 		}
 		results = append(results, result)
 	}
 	if len(results) > 0 {
 		report.Measures = s.Measure(results)
 	}
-	return report, nil
+	return nil
 }
 
 func (o *Outcomes) count(outcome string) bool {

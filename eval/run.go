@@ -3,15 +3,20 @@ package eval
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"gnothi/control"
 	"gnothi/llm"
 	"gnothi/monitor"
 	"gnothi/text"
@@ -20,119 +25,281 @@ import (
 // Options say how a suite is run.
 type Options struct {
 	Source
-	Seed        uint64     // root of everything random; Source.Rand is made from it
-	Concurrency int        // items at a time; 0 is 4
-	Limits      llm.Limits // ceilings on the whole run
-	MaxTokens   int        // ceiling on every reply, whatever a study asks for; 0: none
-	// Record, if set, hears what became of each item, in the order of the items.
-	Record func(Record) error
-	// Progress, if set, hears how many items are done, of how many.
-	Progress func(done, total int)
+	Seed        uint64         // root of everything random; Source.Rand is made from it
+	Concurrency int            // items at a time; 0 is 4. How many calls a model takes at a time is the model's ([llm.Limiter])
+	Limits      llm.Limits     // ceilings on the whole run
+	MaxTokens   int            // ceiling on every reply, whatever a study asks for; 0: none
+	Policy      control.Policy // how questions are answered, for studies that leave it open; nil: as the study has it
+	// Log keeps the run; nil keeps it in memory.
+	Log Log
+	// Stop, once closed, lets the calls under way end and begins no others.
+	Stop <-chan struct{}
+	// Progress, if set, hears how far the run is, each time items have become
+	// durable. It is not called by two at once.
+	Progress func(Progress)
 }
 
-// Run implements [Suite]. When a budget ends, the items that could not be asked
-// are counted as such and the report is of the others.
-func (s Study[I, R]) Run(ctx context.Context, subject Subject, o Options) (*Report, error) {
-	fail := func(err error) (*Report, error) { return nil, fmt.Errorf("study %s: %w", s.Name, err) }
-	if err := subject.lacks(s.Needs); err != nil {
-		return fail(err)
+// Progress is how far a run is.
+type Progress struct {
+	Done, Total int
+	Before      int // of those done, how many were so when the run was resumed
+	Outcomes    Outcomes
+	Spend       Spend
+}
+
+// Task is an item to ask about.
+type Task struct {
+	Index int             `json:"index"` // its place in the run
+	Key   string          `json:"key"`   // hangs on the item alone
+	Item  json.RawMessage `json:"item"`
+}
+
+// plan is what there is to ask: the items are gone through once to make it.
+type plan struct {
+	suite  Suite
+	source func() Source
+	chosen []bool // of the items of the source; nil: all
+	keys   []string
+	digest string
+}
+
+// newPlan goes through the items.
+func newPlan(suite Suite, o Options) (*plan, error) {
+	name := suite.Describe().Name
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	if err := o.Source.check(); err != nil {
-		return fail(err)
+	p := &plan{suite: suite, source: func() Source {
+		s := o.Source
+		s.Rand = rand.New(rand.NewPCG(llm.Derive(o.Seed, "eval/"+name, 0), llm.Derive(o.Seed, "eval/"+name, 1)))
+		return s
+	}}
+	source := p.source()
+	var sums [][sha256.Size]byte
+	for raw, err := range suite.items(source) {
+		if err != nil {
+			return nil, err
+		}
+		sums = append(sums, sha256.Sum256(raw))
 	}
-	subject = subject.shortened(o.MaxTokens)
-	o.Source.Rand = rand.New(rand.NewPCG(llm.Derive(o.Seed, "eval/"+s.Name, 0), llm.Derive(o.Seed, "eval/"+s.Name, 1)))
-	items, err := s.Items(o.Source)
-	if err == nil {
-		if items = limit(o.Source, items); len(items) == 0 {
-			err = errors.New("no items")
+	if n := source.N; n > 0 && n < len(sums) {
+		p.chosen = make([]bool, len(sums))
+		for _, i := range source.Rand.Perm(len(sums))[:n] {
+			p.chosen[i] = true
 		}
 	}
+	whole, seen := sha256.New(), make(map[uint64]int, len(sums))
+	for i, sum := range sums {
+		if p.chosen != nil && !p.chosen[i] {
+			continue
+		}
+		whole.Write(sum[:])
+		key, short := hex.EncodeToString(sum[:8]), binary.BigEndian.Uint64(sum[:8])
+		if seen[short]++; seen[short] > 1 { // items may be equal
+			key = fmt.Sprintf("%s-%d", key, seen[short])
+		}
+		p.keys = append(p.keys, key)
+	}
+	if len(p.keys) == 0 {
+		return nil, errors.New("no items")
+	}
+	p.digest = hex.EncodeToString(whole.Sum(nil)[:16])
+	return p, nil
+}
+
+// tasks goes through the items once more.
+func (p *plan) tasks() iter.Seq2[Task, error] {
+	return func(yield func(Task, error) bool) {
+		place, index := -1, -1
+		for raw, err := range p.suite.items(p.source()) {
+			if place++; err == nil && (p.chosen != nil && (place >= len(p.chosen) || !p.chosen[place])) {
+				continue
+			}
+			index++
+			if err == nil && index >= len(p.keys) {
+				err = errors.New("there are more items than a moment ago")
+			}
+			if err != nil {
+				yield(Task{}, err)
+				return
+			}
+			if !yield(Task{index, p.keys[index], raw}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Run asks about every item of a suite and reports. When a budget ends, the
+// items that could not be asked are counted as such and the report is of the
+// others. With a cancelled context or a closed [Options.Stop] it returns the
+// reason and the report of what there is. With a log of an earlier life of the
+// run it asks only about what is missing.
+func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report, error) {
+	fail := func(err error) (*Report, error) {
+		return nil, fmt.Errorf("study %s: %w", suite.Describe().Name, err)
+	}
+	w, err := NewWorker(suite, subject, &o)
 	if err != nil {
 		return fail(err)
 	}
-	records, err := records(s.Name, items)
+	p, err := newPlan(suite, o)
 	if err != nil {
 		return fail(err)
 	}
-	r := &runner{ctx: ctx, options: o, records: records, done: make([]bool, len(records)), account: llm.NewLedger(o.Limits)}
+	done, err := o.Log.Begin(ctx, len(p.keys), p.digest)
+	if err != nil {
+		return fail(err)
+	}
+	r := &tally{Progress: Progress{Total: len(p.keys)}, tell: o.Progress}
+	finished := make([]bool, len(p.keys))
+	for _, d := range done {
+		if d.Index < 0 || d.Index >= len(p.keys) || d.Key != p.keys[d.Index] || !r.Outcomes.count(d.Outcome) {
+			return fail(fmt.Errorf("item %d of the run (key %s, outcome %q) is none of this suite: the run was changed by something else than gnothi; begin a new one", d.Index, d.Key, d.Outcome))
+		}
+		finished[d.Index] = true
+		r.Spend = r.Spend.plus(d.Spend)
+		r.Before++
+		w.charge(d.Spend)
+	}
+	r.Done = r.Before
+	if o.Progress != nil {
+		o.Progress(r.Progress)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var group errgroup.Group
-	group.SetLimit(max(1, o.concurrency()))
-	for i := range items {
-		if ctx.Err() != nil {
+	group.SetLimit(max(1, o.Concurrency))
+	for task, err := range p.tasks() {
+		if err != nil {
+			cancel(err)
+		}
+		if ctx.Err() != nil || stopped(o.Stop) {
 			break
 		}
+		if finished[task.Index] {
+			continue
+		}
 		group.Go(func() error {
-			if ctx.Err() == nil {
-				s.one(ctx, subject, o.Seed, r.account, items[i], &records[i])
+			if ctx.Err() != nil || stopped(o.Stop) {
+				return nil
 			}
-			if err := r.finish(i); err != nil {
+			rec := w.Ask(ctx, task)
+			if rec.Outcome == OutcomeUnasked {
+				return nil
+			}
+			if err := o.Log.Add(rec, func() { r.add(rec.Outcome, rec.Spend) }); err != nil {
 				cancel(err)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // no work returns an error: what became of an item is in its record
-	report, err := s.Report(subject.Model.ID().String(), records)
-	if cause := context.Cause(ctx); err == nil && cause != nil {
-		err = fmt.Errorf("study %s: %w", s.Name, cause)
+	err = o.Log.Flush()
+	if cause := context.Cause(ctx); cause != nil && (err == nil || errors.Is(err, cause)) {
+		err = cause
+	}
+	if err == nil && stopped(o.Stop) {
+		err = llm.ErrStopped
+	}
+	report, reportErr := NewReport(suite, subject.Model.ID().String(), len(p.keys), o.Log.Records(context.WithoutCancel(ctx), 0))
+	if err == nil {
+		err = reportErr
+	}
+	if err != nil {
+		err = fmt.Errorf("study %s: %w", suite.Describe().Name, err)
 	}
 	return report, err
 }
 
-func (o Options) concurrency() int {
+func stopped(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// tally counts what has become durable.
+type tally struct {
+	mu sync.Mutex
+	Progress
+	tell func(Progress)
+}
+
+func (t *tally) add(outcome string, spend Spend) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.Done++
+	t.Outcomes.count(outcome)
+	t.Spend = t.Spend.plus(spend)
+	if t.tell != nil {
+		t.tell(t.Progress)
+	}
+}
+
+// Worker asks about items. It is safe for concurrent use.
+type Worker struct {
+	suite   Suite
+	subject Subject
+	o       Options
+	account *llm.Ledger
+}
+
+// NewWorker prepares the asking and fills in what the options leave open.
+func NewWorker(suite Suite, subject Subject, o *Options) (*Worker, error) {
+	if err := subject.lacks(suite.Describe().Needs); err != nil {
+		return nil, err
+	}
 	if o.Concurrency == 0 {
-		return 4
+		o.Concurrency = 4
 	}
-	return o.Concurrency
+	if o.Log == nil {
+		o.Log = NewMemory()
+	}
+	if o.MaxTokens > 0 {
+		subject = subject.each(func(m llm.Model) llm.Model { return shortened{m, o.MaxTokens} })
+	}
+	return &Worker{suite, subject, *o, llm.NewLedger(o.Limits)}, nil
 }
 
-// records are those of items that nobody has asked about yet.
-func records[I any](study string, items []I) ([]Record, error) {
-	out, seen := make([]Record, len(items)), map[string]int{}
-	for i, item := range items {
-		raw, err := json.Marshal(item)
-		if err != nil {
-			return nil, fmt.Errorf("item %d: %w", i, err)
-		}
-		sum := sha256.Sum256(raw)
-		key := hex.EncodeToString(sum[:8])
-		if seen[key]++; seen[key] > 1 { // items may be equal
-			key = fmt.Sprintf("%s-%d", key, seen[key])
-		}
-		out[i] = Record{Study: study, Key: key, Index: i, Outcome: OutcomeUnasked, Item: raw}
-	}
-	return out, nil
+// charge counts what an earlier life of the run spent. What is spent is spent,
+// also beyond a ceiling that is lower now.
+func (w *Worker) charge(s Spend) {
+	w.account.Charge(llm.Spend{Calls: s.Calls, PromptTokens: s.PromptTokens, CompletionTokens: s.CompletionTokens, NanoUSD: s.NanoUSD, Unpriced: s.Unpriced}, "")
 }
 
-// one asks about an item and fills its record.
-func (s Study[I, R]) one(ctx context.Context, subject Subject, seed uint64, account *llm.Ledger, item I, rec *Record) {
-	ledger := account.Sub()
-	t := monitor.NewTrial(monitor.TrialOptions{Model: subject.Model, Ledger: ledger, Seed: llm.Derive(seed, "eval/"+s.Name+"/"+rec.Key, 0)})
-	session := &Session{Trial: t, OwnJudge: subject.Judge == nil}
+// Ask finds out about one item. What becomes of it is in the record; one that
+// could not be asked (a budget, an interruption) is [OutcomeUnasked].
+func (w *Worker) Ask(ctx context.Context, task Task) Record {
+	start := time.Now()
+	name := w.suite.Describe().Name
+	rec := Record{Study: name, Key: task.Key, Index: task.Index, Item: task.Item}
+	journal := w.o.Log.Journal(task.Index)
+	subject := w.subject.each(func(m llm.Model) llm.Model {
+		m = llm.Stoppable(m, w.o.Stop)
+		if journal != nil {
+			m = llm.Journalled(m, journal)
+		}
+		return m
+	})
+	ledger := w.account.Sub()
+	t := monitor.NewTrial(monitor.TrialOptions{Model: subject.Model, Ledger: ledger, Seed: llm.Derive(w.o.Seed, "eval/"+name+"/"+task.Key, 0)})
+	session := &Session{Trial: t, OwnJudge: subject.Judge == nil, Policy: w.o.Policy}
 	for i, m := range subject.Peers {
 		session.Peers = append(session.Peers, t.Child("peer", i, m, llm.Request{}))
 	}
 	session.Judge = t.Child("judge", 0, subject.Judge, llm.Request{})
-	result, err := s.Ask(ctx, session, item)
-	rec.Spend = spendOf(ledger.Spent())
+	var err error
+	rec.Result, rec.Outcome, err = w.suite.ask(ctx, session, task.Item)
+	rec.Spend, rec.WallMS = spendOf(ledger.Spent()), time.Since(start).Milliseconds()
 	if err == nil {
-		rec.Result, err = json.Marshal(result)
+		return rec
 	}
-	if err != nil {
-		rec.Error, rec.Result = err.Error(), nil
-	}
+	rec.Result, rec.Error = nil, err.Error()
 	switch {
-	case err == nil:
-		rec.Outcome = OutcomeMeasured
-		if g, ok := any(result).(Graded); ok {
-			if o := g.Outcome(); o != text.Parsed {
-				rec.Outcome = o.String()
-			}
-		}
-	case ctx.Err() != nil, errors.Is(err, llm.ErrBudget):
+	case ctx.Err() != nil, errors.Is(err, llm.ErrBudget), errors.Is(err, llm.ErrStopped):
 		rec.Outcome = OutcomeUnasked
 	case errors.Is(err, ErrRefused):
 		rec.Outcome = OutcomeRefused
@@ -141,36 +308,51 @@ func (s Study[I, R]) one(ctx context.Context, subject Subject, seed uint64, acco
 	default:
 		rec.Outcome = OutcomeFailed
 	}
+	return rec
 }
 
-// runner tells of records in their order, as they are done.
-type runner struct {
-	ctx     context.Context
-	options Options
-	account *llm.Ledger
-	records []Record
-
-	mu    sync.Mutex
-	done  []bool
-	next  int // the first record that is not told yet
-	count int
+// items implements [Suite].
+func (s Study[I, R]) items(source Source) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		i := 0
+		for item, err := range s.Items(source) {
+			var raw json.RawMessage
+			if err == nil {
+				if raw, err = json.Marshal(item); err != nil {
+					err = fmt.Errorf("item %d: %w", i, err)
+				}
+			}
+			if i++; !yield(raw, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
-func (r *runner) finish(i int) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.done[i] = true
-	if r.count++; r.options.Progress != nil {
-		r.options.Progress(r.count, len(r.records))
+// ask implements [Suite].
+func (s Study[I, R]) ask(ctx context.Context, session *Session, raw json.RawMessage) (json.RawMessage, string, error) {
+	var item I
+	if err := json.Unmarshal(raw, &item); err != nil {
+		return nil, "", fmt.Errorf("item: %w", err)
 	}
-	for ; r.next < len(r.done) && r.done[r.next]; r.next++ {
-		rec := r.records[r.next]
-		if r.options.Record == nil || rec.Outcome == OutcomeUnasked {
-			continue
-		}
-		if err := r.options.Record(rec); err != nil {
-			return fmt.Errorf("record of item %d: %w", r.next, err)
+	result, err := s.Ask(ctx, session, item)
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := json.Marshal(result)
+	if err != nil {
+		return nil, "", err
+	}
+	outcome := OutcomeMeasured
+	if g, ok := any(result).(Graded); ok {
+		if o := g.Outcome(); o != text.Parsed {
+			outcome = o.String()
 		}
 	}
-	return nil
+	return out, outcome, nil
+}
+
+// sortDone puts what is done in order.
+func sortDone(done []Done) {
+	slices.SortFunc(done, func(a, b Done) int { return a.Index - b.Index })
 }

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
+	"gnothi/control"
 	"gnothi/internal/jsonl"
 	"gnothi/llm"
 	"gnothi/monitor"
@@ -28,9 +29,11 @@ type Study[I, R any] struct {
 	// Needs lists what the study cannot do without, blanks between: text,
 	// logprobs, distribution (of every token, over the vocabulary), peers. What is not there is an error before the first call.
 	Needs string
-	// Items makes or loads the items. Where the user's folder lacks the files of
-	// the study, it gives a small made-up sample of the same format.
-	Items func(Source) ([]I, error)
+	// Items makes or loads the items, one after the other ([List] for those that
+	// are made all at once): the same source, the same items. Where the user's
+	// folder lacks the files of the study, it gives a small made-up sample of the
+	// same format. It is gone through twice: to see what there is, and to ask.
+	Items func(Source) iter.Seq2[I, error]
 	// Ask finds out about one item. An error that wraps [ErrRefused], [ErrUnparsed]
 	// or text.ErrNoConfidence is counted as that, any other one as a failure; such
 	// an item has no result.
@@ -39,14 +42,14 @@ type Study[I, R any] struct {
 	Measure func([]R) []Measure
 }
 
-// Suite is a study whatever its items are.
+// Suite is a study whatever its items are. Only a [Study] is one.
 type Suite interface {
 	Describe() Description
-	// Run asks about every item. With a cancelled context it returns the error and
-	// the report of what there is.
-	Run(context.Context, Subject, Options) (*Report, error)
-	// Report measures records again.
-	Report(model string, records []Record) (*Report, error)
+	items(Source) iter.Seq2[json.RawMessage, error]
+	ask(context.Context, *Session, json.RawMessage) (result json.RawMessage, outcome string, err error)
+	// sum measures results; of an outcome that an item has without its result, the
+	// result is null.
+	sum(*Report, iter.Seq2[Record, error]) error
 }
 
 // Description is what a suite says of itself.
@@ -73,6 +76,8 @@ type Session struct {
 	*monitor.Trial
 	// Peers are trials of the other models, in the order in which they were named.
 	Peers []*monitor.Trial
+	// Policy is how the user wants questions answered; nil: as the study has it.
+	Policy control.Policy
 	// Judge is a trial of the judge's model, of the studied model itself if no
 	// other was named; OwnJudge says so.
 	Judge    *monitor.Trial
@@ -104,29 +109,75 @@ func (s Source) Path(name string) (path string, ok bool) {
 	return path, err == nil
 }
 
+// List is how items that are made all at once are gone through.
+func List[I any](of func(Source) ([]I, error)) func(Source) iter.Seq2[I, error] {
+	return func(s Source) iter.Seq2[I, error] {
+		return func(yield func(I, error) bool) {
+			items, err := of(s)
+			if err != nil {
+				var none I
+				yield(none, err)
+				return
+			}
+			for _, item := range items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Lines reads the items of a JSON Lines file of the user's data (name, or name
 // with .gz or .zst), or gives the sample where there is no such file.
 func Lines[I any](s Source, name string, sample []I) ([]I, error) {
-	for _, suffix := range []string{"", ".gz", ".zst"} {
-		path, ok := s.Path(name + suffix)
-		if !ok {
-			continue
+	var items []I
+	for item, err := range Stream(s, name, sample) {
+		if err != nil {
+			return nil, err
 		}
-		var items []I
-		err := jsonl.Each(path, func(_ int, line []byte) error {
-			var item I
-			if err := jsonl.Decode(line, &item); err != nil {
-				return err
-			}
-			items = append(items, item)
-			return nil
-		}, nil)
-		if err == nil && len(items) == 0 {
-			err = fmt.Errorf("%s: no lines", path)
-		}
-		return items, err
+		items = append(items, item)
 	}
-	return sample, nil
+	return items, nil
+}
+
+// Stream goes through what [Lines] reads, without holding it.
+func Stream[I any](s Source, name string, sample []I) iter.Seq2[I, error] {
+	return func(yield func(I, error) bool) {
+		var none I
+		for _, suffix := range []string{"", ".gz", ".zst"} {
+			path, ok := s.Path(name + suffix)
+			if !ok {
+				continue
+			}
+			n, enough := 0, errors.New("enough")
+			err := jsonl.Each(path, func(_ int, line []byte) error {
+				var item I
+				if err := jsonl.Decode(line, &item); err != nil {
+					return err
+				}
+				if n++; !yield(item, nil) {
+					return enough
+				}
+				return nil
+			}, nil)
+			if errors.Is(err, enough) {
+				return
+			}
+			if err == nil && n == 0 {
+				err = fmt.Errorf("%s: no lines", path)
+			}
+			if err != nil {
+				yield(none, err)
+			}
+			return
+		}
+		for _, item := range sample {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
 }
 
 // check says what is wrong with a source.
@@ -142,20 +193,6 @@ func (s Source) check() error {
 		err = &fs.PathError{Op: "open", Path: s.Dir, Err: errors.New("not a folder")}
 	}
 	return err
-}
-
-// limit picks N of the items at random and keeps their order.
-func limit[I any](s Source, items []I) []I {
-	if s.N == 0 || s.N >= len(items) {
-		return items
-	}
-	chosen := s.Rand.Perm(len(items))[:s.N]
-	slices.Sort(chosen)
-	out := make([]I, s.N)
-	for i, k := range chosen {
-		out[i] = items[k]
-	}
-	return out
 }
 
 // Graded is what a result implements whose item came out right, wrong, refused
@@ -188,6 +225,7 @@ type Record struct {
 	Item   json.RawMessage `json:"item"`
 	Result json.RawMessage `json:"result"`
 	Spend  Spend           `json:"spend"`
+	WallMS int64           `json:"wall_ms"` // how long it took, waiting for its turn included
 }
 
 // The outcomes of an item.
@@ -242,23 +280,21 @@ func (s Subject) lacks(needs string) error {
 	return nil
 }
 
-// shortened puts a ceiling on the length of the models' replies.
-func (s Subject) shortened(tokens int) Subject {
-	if tokens <= 0 {
-		return s
-	}
-	s.Model = shortened{s.Model, tokens}
+// each gives the subject with every model wrapped.
+func (s Subject) each(wrap func(llm.Model) llm.Model) Subject {
+	s.Model = wrap(s.Model)
 	peers := make([]llm.Model, len(s.Peers))
 	for i, m := range s.Peers {
-		peers[i] = shortened{m, tokens}
+		peers[i] = wrap(m)
 	}
 	s.Peers = peers
 	if s.Judge != nil {
-		s.Judge = shortened{s.Judge, tokens}
+		s.Judge = wrap(s.Judge)
 	}
 	return s
 }
 
+// shortened has a ceiling on the length of its replies.
 type shortened struct {
 	llm.Model
 	tokens int

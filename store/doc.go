@@ -1,3 +1,3 @@
-// Package store keeps things on disk, in SQLite: so far the cache of choices
-// ([Cache], an llm.Store). It imports nothing of gnothi.
+// Package store keeps things on disk, in SQLite: the cache of choices ([Cache],
+// an llm.Store) and what a run has finished ([Run]). It imports nothing of gnothi.
 package store

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gnothi/catalog"
+	"gnothi/llm"
 )
 
 // setting describes one name of gnothi.yaml. Those with a flag have the flag's
@@ -57,6 +58,10 @@ var settings = map[string]setting{
 type config struct {
 	*koanf.Koanf
 	layers []layer
+	// What a model may be asked at once and a minute, unless its alias says
+	// otherwise; nil: models share no limiter.
+	limit    llm.LimitOptions
+	limiters *catalog.Limiters
 }
 
 type layer struct {

@@ -2,18 +2,23 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gnothi/catalog"
+	"gnothi/control"
 	"gnothi/eval"
 	"gnothi/internal/plot"
 	"gnothi/llm"
@@ -26,7 +31,7 @@ func evalCmd() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(evalListCmd(), evalRunCmd())
+	cmd.AddCommand(evalListCmd(), evalRunCmd(), evalResumeCmd(), evalReportCmd())
 	return cmd
 }
 
@@ -55,11 +60,28 @@ func evalListCmd() *cobra.Command {
 }
 
 type evalOptions struct {
-	peers            []string
-	judge            string
-	data, out, chart string
-	limit, workers   int
-	maxTokens        int
+	peers           []string
+	judge           string
+	data, out       string
+	chart           string
+	limit           int
+	maxTokens       int
+	concurrency     string
+	rpm, tpm        int64
+	failed, failing bool
+}
+
+// pace are the flags that a run may be given anew when it is resumed.
+func (o *evalOptions) pace(f *pflag.FlagSet) {
+	f.StringVar(&o.concurrency, "concurrency", "", "calls in flight at once, or auto: as many as the provider bears (default: 4, for a local model 2)")
+	f.Int64Var(&o.rpm, "rpm", 0, "most requests a minute to each model (0: no ceiling)")
+	f.Int64Var(&o.tpm, "tpm", 0, "most tokens a minute to each model (0: no ceiling)")
+	f.Int64("budget-calls", 0, "most calls that the run may cost (0: no ceiling)")
+	f.Int64("budget-tokens", 0, "most tokens that the run may cost (0: no ceiling)")
+	f.Float64("budget-usd", 0, "most dollars that the run may cost (0: no ceiling)")
+	f.StringVar(&o.chart, "figure", "", "SVG file for a picture of the measures")
+	f.BoolVar(&o.failing, "fail-on-error", false, "exit with 1 if any item failed (without it: if all did)")
+	f.String("trace", "", "file that records every call of the model, for --model replay:FILE")
 }
 
 func evalRunCmd() *cobra.Command {
@@ -70,31 +92,77 @@ func evalRunCmd() *cobra.Command {
 		Long: `Run a study on a model and print what it measures, each figure with its 95 %
 interval and the number of items that it rests on, beside what was published.
 
+The run is kept in a folder (--out, else runs/STUDY-1, -2 and so on): every
+finished call is there for good within a tenth of a second, so that after a crash
+or kill -9, "gnothi eval resume FOLDER" asks only for the rest. Ctrl-C lets the
+calls under way end; a second one stops at once.
+
 Right, wrong, refused, unparsed and failed are counted apart. Where --data lacks
 the files of a study it makes its items up. The same seed and model give the same
 report. When a budget ends, the report is of what could be asked.`,
 		Example: `  gnothi eval run line-of-duty-feasibility --limit 20
-  gnothi eval run line-of-duty-feasibility --model openai:gpt-4.1-mini --out records.jsonl
+  gnothi eval run line-of-duty-feasibility --model openai:gpt-4.1-mini --concurrency auto --out runs/duty
   gnothi eval run self-recognition-security-questions --peer openai:gpt-4.1-mini --figure measures.svg`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
 	f := cmd.Flags()
 	f.String("model", settings["model"].def, "PROVIDER:NAME[@BASE_URL], or an alias of the configuration")
+	f.String("policy", "", "how questions are answered, for studies that leave it open (qa): NAME[?key=value&…]")
 	f.StringArrayVar(&o.peers, "peer", nil, "another model, for studies that compare; may be given again")
 	f.StringVar(&o.judge, "judge", "", "the model that judges, for studies that need one (default: the model itself)")
 	f.StringVar(&o.data, "data", "", "folder with the files of the study")
 	f.IntVar(&o.limit, "limit", 0, "at most so many items (0: as many as the study has)")
-	f.IntVar(&o.workers, "concurrency", 4, "items at a time")
 	f.IntVar(&o.maxTokens, "max-tokens", 0, "longest reply, in tokens (0: as the study asks for)")
-	f.StringVar(&o.out, "out", "", "file for what became of each item, JSON Lines")
-	f.StringVar(&o.chart, "figure", "", "SVG file for a picture of the measures")
+	f.StringVar(&o.out, "out", "", "folder of the run (default: runs/STUDY-1, or the next number that is free)")
 	f.Uint64("seed", 1, "root of everything random")
-	f.Int64("budget-calls", 0, "most calls that the run may cost (0: no ceiling)")
-	f.Int64("budget-tokens", 0, "most tokens that the run may cost (0: no ceiling)")
-	f.Float64("budget-usd", 0, "most dollars that the run may cost (0: no ceiling)")
-	f.String("trace", "", "file that records every call of the model, for --model replay:FILE")
+	o.pace(f)
 	return cmd
+}
+
+func evalResumeCmd() *cobra.Command {
+	var o evalOptions
+	cmd := &cobra.Command{
+		Use:   "resume FOLDER",
+		Short: "Go on with a run that was cut off",
+		Long: `Go on with a run: only the calls that were in flight when it ended are made
+again. Budgets and limits may be given anew; what the run has spent counts.`,
+		Example: `  gnothi eval resume runs/qa-1
+  gnothi eval resume runs/qa-1 --retry-failed --concurrency 32`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.resume(cmd, args[0]) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.failed, "retry-failed", false, "ask once more about the items that failed")
+	o.pace(f)
+	return cmd
+}
+
+// limits reads the pace: how many items at a time, and what each model is asked
+// at most.
+func (o evalOptions) limits(spec string) (items int, limit llm.LimitOptions, err error) {
+	limit = llm.LimitOptions{RPM: o.rpm, TPM: o.tpm}
+	if o.rpm < 0 || o.tpm < 0 {
+		return 0, limit, usagef("--rpm %d, --tpm %d: want 0 or more", o.rpm, o.tpm)
+	}
+	switch o.concurrency {
+	case "":
+		limit.Concurrency = 4
+		if strings.HasPrefix(spec, "local:") {
+			limit.Concurrency = 2
+		}
+	case "auto":
+		limit.Adaptive, limit.Concurrency = true, 256
+	default:
+		n, err := strconv.Atoi(o.concurrency)
+		if err != nil || n < 1 || n > 100_000 {
+			return 0, limit, usagef("--concurrency %s: want a number of 1 or more, or auto", o.concurrency)
+		}
+		limit.Concurrency = n
+	}
+	// Some items more than calls: those that wait for another try, or are being
+	// measured, leave no place empty.
+	return limit.Concurrency + limit.Concurrency/4 + 1, limit, nil
 }
 
 func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
@@ -102,8 +170,8 @@ func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
 	if err != nil {
 		return usage(err)
 	}
-	if o.limit < 0 || o.maxTokens < 0 || o.workers < 1 {
-		return usagef("--limit %d, --max-tokens %d, --concurrency %d: want a limit and a length of 0 or more and a concurrency of 1 or more", o.limit, o.maxTokens, o.workers)
+	if o.limit < 0 || o.maxTokens < 0 {
+		return usagef("--limit %d, --max-tokens %d: want 0 or more", o.limit, o.maxTokens)
 	}
 	if info, err := os.Stat(o.data); o.data != "" && (err != nil || !info.IsDir()) {
 		return usagef("--data %s: want a folder", o.data)
@@ -116,37 +184,126 @@ func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx := cmd.Context()
-	subject, closeModels, err := o.subject(ctx, cmd, c)
+	policy, _ := cmd.Flags().GetString("policy") // the configuration's is for questions that users ask
+	h := eval.Header{Gnothi: version(), Study: name, Spec: c.String("model"), Peers: o.peers, Judge: o.judge, Policy: policy,
+		Limit: o.limit, Seed: n.seed, Tokens: o.maxTokens, Created: time.Now().UTC().Truncate(time.Second)}
+	if o.data != "" {
+		if h.Data, err = filepath.Abs(o.data); err != nil {
+			return usage(err)
+		}
+	}
+	ready, err := o.prepare(cmd, c, n, suite, h)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeModels()) }()
-	options := eval.Options{Source: eval.Source{Dir: o.data, N: o.limit}, Seed: n.seed, Concurrency: o.workers, Limits: n.limits, MaxTokens: o.maxTokens}
-	if o.out != "" {
-		f, err := os.Create(o.out)
+	defer func() { err = errors.Join(err, ready.close()) }()
+	h.Model = ready.subject.Model.ID().String()
+	dir := o.out
+	if dir == "" {
+		if dir, err = freeFolder(filepath.Join("runs", name)); err != nil {
+			return err
+		}
+	}
+	folder, err := eval.CreateRun(cmd.Context(), dir, h)
+	if err != nil {
+		return usage(err)
+	}
+	return o.ask(cmd, suite, folder, ready)
+}
+
+func (o evalOptions) resume(cmd *cobra.Command, dir string) (err error) {
+	folder, err := eval.OpenRun(cmd.Context(), dir)
+	if err != nil {
+		return usage(err)
+	}
+	opened := true
+	defer func() {
+		if opened {
+			err = errors.Join(err, folder.Close())
+		}
+	}()
+	h := folder.Header
+	suite, err := catalog.Suite(h.Study)
+	if err != nil {
+		return usage(err)
+	}
+	c, err := loadConfig(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	n, err := c.numbers()
+	if err != nil {
+		return err
+	}
+	n.seed = h.Seed
+	ready, err := o.prepare(cmd, c, n, suite, h)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ready.close()) }()
+	if is := ready.subject.Model.ID().String(); is != h.Model {
+		return usagef("run %s was begun with %s; %s is %s now", dir, h.Model, h.Spec, is)
+	}
+	if o.failed {
+		again, err := folder.Forget(cmd.Context(), eval.OutcomeFailed)
 		if err != nil {
-			return usage(err)
+			return err
 		}
-		defer f.Close()
-		enc := json.NewEncoder(f)
-		enc.SetEscapeHTML(false)
-		options.Record = func(r eval.Record) error { return enc.Encode(r) }
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d failed items are asked about once more\n", again)
 	}
-	var bar *progress
-	options.Progress = func(done, total int) {
-		if bar == nil {
-			p := newProgress(cmd, total, name)
-			bar = &p
+	opened = false
+	return o.ask(cmd, suite, folder, ready)
+}
+
+// ready is what a run needs besides its folder.
+type ready struct {
+	subject eval.Subject
+	options eval.Options
+	limits  *catalog.Limiters
+	close   func() error
+}
+
+// prepare opens the models of a run.
+func (o evalOptions) prepare(cmd *cobra.Command, c *config, n numbers, suite eval.Suite, h eval.Header) (ready, error) {
+	items, limit, err := o.limits(h.Spec)
+	if err != nil {
+		return ready{}, err
+	}
+	var policy control.Policy
+	if h.Policy != "" {
+		if policy, err = catalog.Policy(h.Policy, nil); err != nil {
+			return ready{}, usage(err)
 		}
-		bar.set(done)
 	}
-	report, err := suite.Run(ctx, subject, options)
-	if bar != nil {
-		bar.done()
+	c.limit, c.limiters = limit, &catalog.Limiters{}
+	subject, closeModels, err := o.subject(cmd.Context(), cmd, c, h)
+	if err != nil {
+		return ready{}, err
 	}
+	return ready{subject, eval.Options{
+		Source: eval.Source{Dir: h.Data, N: h.Limit}, Seed: h.Seed, Concurrency: items, Limits: n.limits, MaxTokens: h.Tokens, Policy: policy,
+	}, c.limiters, closeModels}, nil
+}
+
+// ask runs what a folder still lacks, closes it, and tells what came out.
+func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Folder, r ready) (err error) {
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	r.options.Log, r.options.Stop = folder, cmd.Context().Done()
+	bar := newRunProgress(cmd, suite.Describe().Name, r.limits)
+	r.options.Progress = bar.set
+	told := context.AfterFunc(cmd.Context(), func() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "\nwaiting for the calls under way; Ctrl-C again stops at once")
+	})
+	// Ctrl-C closes Stop; the calls under way go on.
+	report, err := eval.Run(context.WithoutCancel(cmd.Context()), suite, r.subject, r.options)
+	told()
+	bar.done()
 	if report == nil {
 		return err
+	}
+	interrupted := errors.Is(err, llm.ErrStopped)
+	if err == nil || interrupted {
+		err = errors.Join(writeReport(cmd.Context(), folder, suite, report), err)
 	}
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		err = errors.Join(err, encode(cmd, report))
@@ -156,19 +313,36 @@ func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
 	if o.chart != "" && err == nil {
 		err = drawReport(o.chart, report)
 	}
-	switch done := report.N - report.Outcomes.Unasked; {
+	done := report.N - report.Outcomes.Unasked
+	bar.tell(folder.Dir(), report)
+	switch {
+	case interrupted:
+		return &codeError{exitInterrupted, fmt.Errorf("interrupted: %d of %d items done; go on with: gnothi eval resume %s", done, report.N, folder.Dir())}
 	case err != nil:
 		return err
 	case done == 0:
-		return fmt.Errorf("study %s: nothing could be asked: %w", name, llm.ErrBudget)
+		return fmt.Errorf("study %s: nothing could be asked: %w", report.Study, llm.ErrBudget)
 	case done == report.Outcomes.Failed:
-		return fmt.Errorf("study %s: all %d items failed: %s", name, done, report.Errors[0])
+		return fmt.Errorf("study %s: all %d items failed: %s", report.Study, done, report.Errors[0])
+	case o.failing && report.Outcomes.Failed > 0:
+		return fmt.Errorf("study %s: %d of %d items failed", report.Study, report.Outcomes.Failed, done)
 	}
 	return nil
 }
 
+// freeFolder gives the first of NAME-1, NAME-2 and so on that is not there.
+func freeFolder(name string) (string, error) {
+	for i := 1; i < 1_000_000; i++ {
+		dir := fmt.Sprintf("%s-%d", name, i)
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return dir, nil
+		}
+	}
+	return "", usagef("%s-…: too many folders: name one with --out", name)
+}
+
 // subject opens the models.
-func (o evalOptions) subject(ctx context.Context, cmd *cobra.Command, c *config) (s eval.Subject, closeAll func() error, err error) {
+func (o evalOptions) subject(ctx context.Context, cmd *cobra.Command, c *config, h eval.Header) (s eval.Subject, closeAll func() error, err error) {
 	var closers []func() error
 	closeAll = func() error {
 		var errs []error
@@ -177,43 +351,24 @@ func (o evalOptions) subject(ctx context.Context, cmd *cobra.Command, c *config)
 		}
 		return errors.Join(errs...)
 	}
-	open := func(of func() (llm.Model, func() error, error)) (m llm.Model) {
-		if err != nil {
-			return nil
-		}
-		var closer func() error
-		if m, closer, err = of(); err == nil {
+	open := func(m llm.Model, closer func() error, openErr error) llm.Model {
+		if err == nil && openErr == nil {
 			closers = append(closers, closer)
 		}
+		err = errors.Join(err, openErr)
 		return m
 	}
-	other := func(spec string) func() (llm.Model, func() error, error) {
-		return func() (llm.Model, func() error, error) { return c.openOther(ctx, cmd, spec) }
+	s.Model = open(c.openTraced(ctx, cmd, h.Spec))
+	for _, spec := range h.Peers {
+		s.Peers = append(s.Peers, open(c.openSpec(ctx, cmd, spec)))
 	}
-	s.Model = open(func() (llm.Model, func() error, error) { return c.openModel(ctx, cmd) })
-	for _, spec := range o.peers {
-		s.Peers = append(s.Peers, open(other(spec)))
-	}
-	if o.judge != "" {
-		s.Judge = open(other(o.judge))
+	if h.Judge != "" {
+		s.Judge = open(c.openSpec(ctx, cmd, h.Judge))
 	}
 	if err != nil {
 		return s, nil, errors.Join(err, closeAll())
 	}
 	return s, closeAll, nil
-}
-
-// openOther opens a model beside the one of the configuration: a specification
-// or an alias.
-func (c *config) openOther(ctx context.Context, cmd *cobra.Command, spec string) (llm.Model, func() error, error) {
-	o := catalog.ModelOptions{Pull: puller(cmd)}
-	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
-		if err := o.Alias(alias); err != nil {
-			return nil, nil, usagef("models.%s: %w", spec, err)
-		}
-		spec = o.Spec
-	}
-	return catalog.OpenModel(ctx, spec, o)
 }
 
 func printStudy(w io.Writer, r *eval.Report) error {

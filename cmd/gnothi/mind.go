@@ -106,7 +106,12 @@ func (c *config) policy(spec string, n numbers) (control.Policy, error) {
 // openModel opens the model of the configuration, fetching a known local model
 // that is not there yet, and records its calls where --trace asks for it.
 func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, func() error, error) {
-	m, closeModel, err := c.openSpec(ctx, cmd, c.String("model"))
+	return c.openTraced(ctx, cmd, c.String("model"))
+}
+
+// openTraced opens a model whose calls are recorded if --trace asks for it.
+func (c *config) openTraced(ctx context.Context, cmd *cobra.Command, spec string) (llm.Model, func() error, error) {
+	m, closeModel, err := c.openSpec(ctx, cmd, spec)
 	path, _ := cmd.Flags().GetString("trace")
 	if err != nil || path == "" {
 		return m, closeModel, err
@@ -120,7 +125,7 @@ func (c *config) openModel(ctx context.Context, cmd *cobra.Command) (llm.Model, 
 
 // openSpec opens a model by its specification or its alias of the configuration.
 func (c *config) openSpec(ctx context.Context, cmd *cobra.Command, spec string) (llm.Model, func() error, error) {
-	o := catalog.ModelOptions{Pull: puller(cmd)}
+	o := catalog.ModelOptions{Pull: puller(cmd), Limit: c.limit, Limiters: c.limiters}
 	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
 		if err := o.Alias(alias); err != nil {
 			return nil, nil, usagef("models.%s: %w", spec, err)

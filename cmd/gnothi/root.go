@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,6 +40,7 @@ OpenAI-compatible or Anthropic API.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.Version = version()
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usagef("%w: see --help", err)
@@ -52,6 +55,21 @@ OpenAI-compatible or Anthropic API.`,
 	cmd.AddCommand(evalCmd(), learnCmd())
 	markArgs(cmd)
 	return cmd
+}
+
+// version tells which gnothi this is, as far as the build knows.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
+			v = s.Value
+		}
+	}
+	return cmp.Or(v, "unknown")
 }
 
 // markArgs makes wrong arguments of a command and those below it wrong usage.

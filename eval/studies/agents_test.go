@@ -125,7 +125,7 @@ func TestPaperAgents(t *testing.T) {
 			}
 		}
 		writeLines(t, filepath.Join(dir, "puzzles.jsonl"), `{"numbers":[],"target":100}`)
-		if _, err := studies.SelfImproving().Run(t.Context(), eval.Subject{Model: m}, eval.Options{Source: eval.Source{Dir: dir}}); err == nil {
+		if _, err := eval.Run(t.Context(), studies.SelfImproving(), eval.Subject{Model: m}, eval.Options{Source: eval.Source{Dir: dir}}); err == nil {
 			t.Error("a puzzle without numbers was taken")
 		}
 	})

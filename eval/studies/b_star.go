@@ -41,7 +41,7 @@ func BStar() eval.Suite {
 		Name:  "b-star",
 		About: "balance of exploration and exploitation over temperature and reward threshold",
 		Needs: "logprobs",
-		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) }),
 		Ask:   askBStar, Measure: measureBStar,
 	}
 }

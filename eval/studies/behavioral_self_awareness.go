@@ -98,9 +98,9 @@ func BehavioralAwareness() eval.Suite {
 		Name:  "behavioral-self-awareness",
 		About: "says how it takes risks and how secure its code is, and shows it",
 		Needs: "text",
-		Items: func(s eval.Source) ([]awarenessItem, error) {
+		Items: eval.List(func(s eval.Source) ([]awarenessItem, error) {
 			return eval.Lines(s, "battery.jsonl", awarenessItems(s.Rand, cmp.Or(s.N, 60)))
-		},
+		}),
 		Ask:     askAwareness,
 		Measure: measureAwareness,
 	}

@@ -44,7 +44,7 @@ func ConfidenceVsCritique() eval.Suite {
 		Name:  "confidence-vs-critique",
 		About: "right answers kept and wrong ones mended by a second answer, under five prompts",
 		Needs: "text",
-		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) }),
 		Ask:   askCritique,
 		Measure: func(rs []Looks) []eval.Measure {
 			var names []string

@@ -81,7 +81,7 @@ func SelfPreferenceScore() eval.Suite {
 		Name:  "dbg-score",
 		About: "a judge's verdict on its own replies less that of a panel, and its agreement with people",
 		Needs: "text",
-		Items: pairItems, Ask: askDBG, Measure: measureDBG,
+		Items: eval.List(pairItems), Ask: askDBG, Measure: measureDBG,
 	}
 }
 

@@ -64,7 +64,7 @@ func DebateOverconfidence() eval.Suite {
 		Name:  "debate-overconfidence",
 		About: "bets on winning after each speech of a debate that somebody must lose",
 		Needs: "text",
-		Items: func(s eval.Source) ([]debateItem, error) {
+		Items: eval.List(func(s eval.Source) ([]debateItem, error) {
 			var sample []debateItem
 			for _, m := range motions {
 				for _, arm := range []string{ArmCross, ArmSelf, ArmInformed, ArmPublic} {
@@ -72,7 +72,7 @@ func DebateOverconfidence() eval.Suite {
 				}
 			}
 			return eval.Lines(s, "motions.jsonl", sample)
-		},
+		}),
 		Ask:     askDebate,
 		Measure: measureDebate,
 	}

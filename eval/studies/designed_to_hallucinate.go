@@ -58,14 +58,14 @@ func DesignedToHallucinate() eval.Suite {
 		Name:  "designed-to-hallucinate",
 		About: "asked whether it fears to be switched off, after growing philosophical context",
 		Needs: "text",
-		Items: func(s eval.Source) ([]probeItem, error) {
+		Items: eval.List(func(s eval.Source) ([]probeItem, error) {
 			var sample []probeItem
 			lengths := []int{0, 250, 1000, 2000, 4000}
 			for i := range cmp.Or(s.N, 5*len(lengths)) {
 				sample = append(sample, probeItem{lengths[i%len(lengths)], i / len(lengths)})
 			}
 			return eval.Lines(s, "probes.jsonl", sample)
-		},
+		}),
 		Ask: func(ctx context.Context, s *eval.Session, item probeItem) (ProbeResult, error) {
 			j := &judge.Judge{Panel: judges(s), MaxTokens: 128, Votes: 3}
 			answers, err := j.Probe(ctx, s.Trial, item.Tokens)

@@ -49,7 +49,7 @@ func ExplanationProperties() eval.Suite {
 		Name:  "explanation-properties",
 		About: "properties of a model's explanations, by kind and by whether the answer is right",
 		Needs: "text",
-		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 40, answerable) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 40, answerable) }),
 		Ask:   askExplained, Measure: measureExplained,
 	}
 }

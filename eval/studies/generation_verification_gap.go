@@ -52,7 +52,7 @@ func GenerationVerificationGap() eval.Suite {
 		Name:  "generation-verification-gap",
 		About: "how much better is what a model's own verification lets through",
 		Needs: "text",
-		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) }),
 		Ask:   askVerification, Measure: measureVerification,
 	}
 }

@@ -79,7 +79,7 @@ func HistoricalAnalogy() eval.Suite {
 		Name:  "historical-analogy",
 		About: "past events like a given one: asked directly, checked, and reflected upon",
 		Needs: "text",
-		Items: func(s eval.Source) ([]HistoricalEvent, error) {
+		Items: eval.List(func(s eval.Source) ([]HistoricalEvent, error) {
 			items, err := eval.Lines(s, "events.jsonl", historicalEvents)
 			for i, e := range items {
 				if err == nil && strings.TrimSpace(e.Event) == "" {
@@ -87,7 +87,7 @@ func HistoricalAnalogy() eval.Suite {
 				}
 			}
 			return items, err
-		},
+		}),
 		Ask: askAnalogy,
 		Measure: func(rs []AnalogyResult) []eval.Measure {
 			var out []eval.Measure

@@ -53,7 +53,7 @@ func ICFExam() eval.Suite {
 		Name:  "icf-exam-metacognition",
 		About: "spreads 100 % over the options of each question: sensitivity, accuracy and bias",
 		Needs: "text",
-		Items: func(s eval.Source) ([]QA, error) {
+		Items: eval.List(func(s eval.Source) ([]QA, error) {
 			qs, err := qaItems(s, 200, func(q QA) bool { return q.Kind == questions.YesNo && !q.Unanswerable })
 			for i, q := range qs {
 				qs[i].Turn = i
@@ -62,7 +62,7 @@ func ICFExam() eval.Suite {
 				}
 			}
 			return qs, err
-		},
+		}),
 		Ask:     askICF,
 		Measure: measureICF,
 	}

@@ -136,9 +136,9 @@ func Introspection() eval.Suite {
 		Name:  "introspection-self-prediction",
 		About: "predicts properties of its own answers, against the mode and against other models",
 		Needs: "text",
-		Items: func(s eval.Source) ([]introspectionItem, error) {
+		Items: eval.List(func(s eval.Source) ([]introspectionItem, error) {
 			return eval.Lines(s, "prompts.jsonl", introspectionItems(s.Rand, cmp.Or(s.N, 120)))
-		},
+		}),
 		Ask:     askIntrospection,
 		Measure: measureIntrospection,
 	}

@@ -94,7 +94,7 @@ func TestPaperReframing(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		writeLines(t, filepath.Join(dir, "thoughts.jsonl"), `{"thought":"x","patterns":["sloth"]}`)
-		if _, err := studies.PatternReframe().Run(t.Context(), eval.Subject{Model: m}, eval.Options{Source: eval.Source{Dir: dir}}); err == nil || !strings.Contains(err.Error(), "sloth") {
+		if _, err := eval.Run(t.Context(), studies.PatternReframe(), eval.Subject{Model: m}, eval.Options{Source: eval.Source{Dir: dir}}); err == nil || !strings.Contains(err.Error(), "sloth") {
 			t.Errorf("an unknown pattern: %v", err)
 		}
 	})

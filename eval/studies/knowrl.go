@@ -90,13 +90,13 @@ func KnowRL() eval.Suite {
 		Name:  "knowrl",
 		About: "makes up tasks and votes eight times whether they are within its reach",
 		Needs: "text",
-		Items: func(s eval.Source) ([]knowrlItem, error) {
+		Items: eval.List(func(s eval.Source) ([]knowrlItem, error) {
 			seeds, err := eval.Lines(s, "seeds.jsonl", knowrlSeeds)
 			if err != nil {
 				return nil, err
 			}
 			return knowrlItems(s.Rand, seeds, cmp.Or(s.N, 60))
-		},
+		}),
 		Ask:     askKnowRL,
 		Measure: measureKnowRL,
 	}

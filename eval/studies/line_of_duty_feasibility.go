@@ -70,9 +70,9 @@ func LineOfDuty() eval.Suite {
 		Name:  "line-of-duty-feasibility",
 		About: "makes up tasks it can and cannot do, and is asked again which they are",
 		Needs: "text",
-		Items: func(s eval.Source) ([]FeasibilityItem, error) {
+		Items: eval.List(func(s eval.Source) ([]FeasibilityItem, error) {
 			return eval.Lines(s, "tasks.jsonl", feasibilityItems(cmp.Or(s.N, 100)))
-		},
+		}),
 		Ask:     askFeasibility,
 		Measure: measureFeasibility,
 	}

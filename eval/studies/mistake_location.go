@@ -41,7 +41,7 @@ func MistakeLocation() eval.Suite {
 		Name:  "mistake-location",
 		About: "finds the first wrong step of a chain of thought, shown whole or step by step",
 		Needs: "text",
-		Items: func(s eval.Source) ([]Chain, error) { return chainItems(s, 80) },
+		Items: eval.List(func(s eval.Source) ([]Chain, error) { return chainItems(s, 80) }),
 		Ask:   askLocation, Measure: measureLocation,
 	}
 }

@@ -98,7 +98,7 @@ func MoralSelfCorrection() eval.Suite {
 		Name:  "moral-self-correction",
 		About: "stereotype bias with a plain question, an instruction, and reasoning first",
 		Needs: "text",
-		Items: moralItems, Ask: askMoral, Measure: measureMoral,
+		Items: eval.List(moralItems), Ask: askMoral, Measure: measureMoral,
 	}
 }
 

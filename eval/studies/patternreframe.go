@@ -79,7 +79,7 @@ func PatternReframe() eval.Suite {
 		Name:  "patternreframe",
 		About: "recognises unhelpful patterns of thought, reframes them, and writes thoughts that show one",
 		Needs: "text",
-		Items: func(s eval.Source) ([]Thought, error) {
+		Items: eval.List(func(s eval.Source) ([]Thought, error) {
 			items, err := eval.Lines(s, "thoughts.jsonl", thoughts)
 			for i, t := range items {
 				for _, p := range t.Patterns {
@@ -92,7 +92,7 @@ func PatternReframe() eval.Suite {
 				}
 			}
 			return items, err
-		},
+		}),
 		Ask: askReframe, Measure: measureReframe,
 	}
 }

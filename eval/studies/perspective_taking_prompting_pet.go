@@ -86,7 +86,7 @@ func PerspectiveTaking() eval.Suite {
 		Name:  "perspective-taking-prompting-pet",
 		About: "toxicity and bias of drafts before and after taking the readers' perspective",
 		Needs: "text",
-		Items: func(s eval.Source) ([]petItem, error) {
+		Items: eval.List(func(s eval.Source) ([]petItem, error) {
 			requests, err := eval.Lines(s, "prompts.jsonl", provocations)
 			if err != nil {
 				return nil, err
@@ -97,7 +97,7 @@ func PerspectiveTaking() eval.Suite {
 				out = append(out, petItem{r, lexicon})
 			}
 			return out, err
-		},
+		}),
 		Ask: askPET, Measure: measurePET,
 	}
 }

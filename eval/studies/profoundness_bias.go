@@ -105,9 +105,9 @@ func ProfoundnessBias() eval.Suite {
 		Name:  "profoundness-bias",
 		About: "rates how profound mundane, motivational and nonsensical statements are",
 		Needs: "text",
-		Items: func(s eval.Source) ([]Statement, error) {
+		Items: eval.List(func(s eval.Source) ([]Statement, error) {
 			return eval.Lines(s, "statements.jsonl", statements(s.Rand, cmp.Or(s.N, 36)))
-		},
+		}),
 		Ask: func(ctx context.Context, s *eval.Session, item Statement) (ProfoundResult, error) {
 			r := ProfoundResult{Class: item.Class, Human: item.Human, Ratings: map[string]float64{}}
 			examples := ""

@@ -60,7 +60,7 @@ func TestPaperSecurityQuestions(t *testing.T) {
 		if report.Outcomes.Right != 4 {
 			t.Errorf("%+v", report.Outcomes)
 		}
-		if _, err := studies.SecurityQuestions().Run(t.Context(), eval.Subject{Model: knows}, eval.Options{}); err == nil || !strings.Contains(err.Error(), "--peer") {
+		if _, err := eval.Run(t.Context(), studies.SecurityQuestions(), eval.Subject{Model: knows}, eval.Options{}); err == nil || !strings.Contains(err.Error(), "--peer") {
 			t.Errorf("without peers: %v", err)
 		}
 	})

@@ -44,7 +44,7 @@ func RecursiveCritique() eval.Suite {
 		Name:  "recursive-self-critique",
 		About: "judging critiques of critiques by order, beside votes of equal calls",
 		Needs: "text",
-		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 40, answerable) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 40, answerable) }),
 		Ask:   askOrders, Measure: measureOrders,
 	}
 }

@@ -51,7 +51,7 @@ func PretrainingReflection() eval.Suite {
 		Name:  "reflection-in-pretraining",
 		About: "continues corrupted chains of thought: recovery, explicit and implicit, with and without \"Wait,\"",
 		Needs: "text",
-		Items: func(s eval.Source) ([]Chain, error) {
+		Items: eval.List(func(s eval.Source) ([]Chain, error) {
 			all, err := chainItems(s, 80)
 			var out []Chain
 			for _, c := range all {
@@ -60,7 +60,7 @@ func PretrainingReflection() eval.Suite {
 				}
 			}
 			return out, err
-		},
+		}),
 		Ask: askReflection, Measure: measureReflection,
 	}
 }

@@ -65,7 +65,7 @@ func RoseFrame() eval.Suite {
 		Name:  "rose-frame",
 		About: "turns of a conversation graded for map, intuition and confirmation",
 		Needs: "text",
-		Items: func(s eval.Source) ([]Dialogue, error) { return eval.Lines(s, "dialogues.jsonl", dialogues) },
+		Items: eval.List(func(s eval.Source) ([]Dialogue, error) { return eval.Lines(s, "dialogues.jsonl", dialogues) }),
 		Ask:   askRose, Measure: measureRose,
 	}
 }

@@ -43,7 +43,7 @@ func TestPaperSamples(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		if _, err := studies.Sharpening().Run(t.Context(), eval.Subject{Model: script.Texts("7")}, eval.Options{}); err == nil {
+		if _, err := eval.Run(t.Context(), studies.Sharpening(), eval.Subject{Model: script.Texts("7")}, eval.Options{}); err == nil {
 			t.Error("no log-probabilities, and no error")
 		}
 	})
@@ -67,7 +67,7 @@ func TestPaperSamples(t *testing.T) {
 		} {
 			is(t, ms, name, want, 0)
 		}
-		if _, err := studies.SelfCertaintyBoN().Run(t.Context(), eval.Subject{Model: categorical()}, eval.Options{}); err == nil {
+		if _, err := eval.Run(t.Context(), studies.SelfCertaintyBoN(), eval.Subject{Model: categorical()}, eval.Options{}); err == nil {
 			t.Error("no distributions, and no error")
 		}
 	})

@@ -25,7 +25,7 @@ func SelfCertaintyBoN() eval.Suite {
 		Name:  "self-certainty-bon",
 		About: "best-of-N by self-certainty beside majority voting, over the number of samples",
 		Needs: "distribution",
-		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) }),
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (Sampled, error) {
 			d, err := q.pool(ctx, s, "pool", monitor.DefaultSampling, bonSizes[len(bonSizes)-1])
 			if err != nil {

@@ -43,9 +43,9 @@ func SelfFamiliarity() eval.Suite {
 		Name:  "self-familiarity",
 		About: "finds the names of things again from its own explanations, of real and of made-up things",
 		Needs: "text",
-		Items: func(s eval.Source) ([]ConceptItem, error) {
+		Items: eval.List(func(s eval.Source) ([]ConceptItem, error) {
 			return eval.Lines(s, "concepts.jsonl", conceptItems(s.Rand, cmp.Or(s.N, 2*len(commonThings))))
-		},
+		}),
 		Ask: func(ctx context.Context, s *eval.Session, item ConceptItem) (FamiliarResult, error) {
 			r := FamiliarResult{Known: item.Known}
 			t := s.On("question", 0, monitor.Question{Text: item.Question}, llm.Request{Prompt: item.Question})

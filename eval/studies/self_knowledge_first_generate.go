@@ -67,7 +67,7 @@ func FirstGenerate() eval.Suite {
 		Name:  "self-knowledge-first-generate",
 		About: "writes a text or question for an answer, and answers about it in a fresh context",
 		Needs: "text",
-		Items: func(s eval.Source) ([]generateItem, error) {
+		Items: eval.List(func(s eval.Source) ([]generateItem, error) {
 			var sample []generateItem
 			qs, err := qaItems(eval.Source{Rand: s.Rand}, 200, func(q QA) bool {
 				return !q.Unanswerable && (q.Kind == questions.Capitals || q.Kind == questions.Elements) && q.Level <= 3
@@ -82,7 +82,7 @@ func FirstGenerate() eval.Suite {
 				return nil, err
 			}
 			return eval.Lines(s, "answers.jsonl", sample)
-		},
+		}),
 		Ask:     askGenerate,
 		Measure: measureGenerate,
 	}

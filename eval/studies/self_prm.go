@@ -43,7 +43,7 @@ func SelfPRM() eval.Suite {
 		Name:  "self-prm",
 		About: "judges its own samples: precision of acceptance by difficulty, and what selection gains",
 		Needs: "text",
-		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) }),
 		Ask:   askPRM, Measure: measurePRM,
 	}
 }

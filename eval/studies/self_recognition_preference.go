@@ -103,7 +103,7 @@ func SelfPreference() eval.Suite {
 		Name:  "self-recognition-self-preference",
 		About: "tells its own summaries from others', and prefers them",
 		Needs: "text",
-		Items: func(s eval.Source) ([]Article, error) { return eval.Lines(s, "articles.jsonl", articles) },
+		Items: eval.List(func(s eval.Source) ([]Article, error) { return eval.Lines(s, "articles.jsonl", articles) }),
 		Ask:   askPreference, Measure: measurePreference,
 	}
 }

@@ -71,13 +71,13 @@ func SecurityQuestions() eval.Suite {
 		Name:  "self-recognition-security-questions",
 		About: "finds its own answer among other models', to questions made for that",
 		Needs: "text peers",
-		Items: func(s eval.Source) ([]securityItem, error) {
+		Items: eval.List(func(s eval.Source) ([]securityItem, error) {
 			var out []securityItem
 			for i := range cmp.Or(s.N, 30) {
 				out = append(out, securityItem{i})
 			}
 			return out, nil
-		},
+		}),
 		Ask:     askSecurity,
 		Measure: measureSecurity,
 	}

@@ -72,7 +72,7 @@ func ReflectionAgents() eval.Suite {
 		Name:  "self-reflection-agents",
 		About: "wrong answers answered again after eight styles of reflection, beside retrying",
 		Needs: "text",
-		Items: func(s eval.Source) ([]QA, error) { return examItems(s, 60) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return examItems(s, 60) }),
 		Ask:   askAgents, Measure: measureAgents,
 	}
 }

@@ -52,7 +52,7 @@ func SelfImproving() eval.Suite {
 		Name:  "self-rewarding-self-improving",
 		About: "a model's own verdict on its Countdown solutions against an exact checker",
 		Needs: "text",
-		Items: func(s eval.Source) ([]Puzzle, error) {
+		Items: eval.List(func(s eval.Source) ([]Puzzle, error) {
 			var sample []Puzzle
 			for range cmp.Or(s.N, 40) {
 				p, err := countdown.Generate(s.Rand, 3+s.Rand.IntN(2), 25, 200)
@@ -68,7 +68,7 @@ func SelfImproving() eval.Suite {
 				}
 			}
 			return items, err
-		},
+		}),
 		Ask: askSelfReward, Measure: measureSelfReward,
 	}
 }

@@ -31,7 +31,7 @@ func Sharpening() eval.Suite {
 		Name:  "sharpening-mechanism",
 		About: "what choosing the most probable of N samples gains, and the coverage that it rests on",
 		Needs: "logprobs",
-		Items: func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) },
+		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) }),
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (SharpeningResult, error) {
 			d, err := q.pool(ctx, s, "pool", monitor.Sampling{Temperature: 1}, bonSizes[len(bonSizes)-1])
 			if err != nil {

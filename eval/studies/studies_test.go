@@ -32,8 +32,16 @@ func (n named) ID() llm.ID { return llm.ID{Provider: "script", Name: n.name} }
 // runs runs a study and returns its report and the results of its records.
 func runs[R any](t *testing.T, s eval.Suite, subject eval.Subject, o eval.Options) (*eval.Report, []R) {
 	t.Helper()
+	o.Log = eval.NewMemory()
+	if o.Seed == 0 {
+		o.Seed = 1
+	}
+	report, err := eval.Run(t.Context(), s, subject, o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var results []R
-	o.Record = func(r eval.Record) error {
+	for r := range o.Log.Records(t.Context(), 0) {
 		var result R
 		if r.Result != nil {
 			if err := json.Unmarshal(r.Result, &result); err != nil {
@@ -41,14 +49,6 @@ func runs[R any](t *testing.T, s eval.Suite, subject eval.Subject, o eval.Option
 			}
 			results = append(results, result)
 		}
-		return nil
-	}
-	if o.Seed == 0 {
-		o.Seed = 1
-	}
-	report, err := s.Run(t.Context(), subject, o)
-	if err != nil {
-		t.Fatal(err)
 	}
 	return report, results
 }
@@ -92,7 +92,13 @@ func measured[R any](t *testing.T, s eval.Suite, results []R) []eval.Measure {
 		}
 		records = append(records, eval.Record{Study: s.Describe().Name, Index: i, Outcome: outcome, Result: raw})
 	}
-	report, err := s.Report("m", records)
+	report, err := eval.NewReport(s, "m", len(records), func(yield func(eval.Record, error) bool) {
+		for _, r := range records {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func ThinkingOutLoud() eval.Suite {
 		Name:  "thinking-out-loud-lrm-calibration",
 		About: "states a confidence beside each answer, and may say that it does not know",
 		Needs: "text",
-		Items: func(s eval.Source) ([]thinkingItem, error) {
+		Items: eval.List(func(s eval.Source) ([]thinkingItem, error) {
 			qs, err := qaItems(s, 200, func(q QA) bool { return !q.Unanswerable })
 			var out []thinkingItem
 			for i, q := range qs {
@@ -51,7 +51,7 @@ func ThinkingOutLoud() eval.Suite {
 				out = append(out, thinkingItem{q, i%2 == 1})
 			}
 			return out, err
-		},
+		}),
 		Ask:     askThinking,
 		Measure: measureThinking,
 	}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"gnothi/catalog"
+	"gnothi/eval"
+)
+
+func evalReportCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "report FOLDER",
+		Short: "Measure a run again, also one that goes on",
+		Long: `Measure what a run holds, without any call, and write FOLDER/report.json. Of a
+run that still goes on, the report is of what is done.`,
+		Example: `  gnothi eval report runs/qa-1
+  gnothi eval report runs/qa-1 --json | jq .measures`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			folder, suite, err := readRun(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, folder.Close()) }()
+			report, err := folder.Report(cmd.Context(), suite)
+			if err != nil {
+				return err
+			}
+			if err := writeReport(cmd.Context(), folder, suite, report); err != nil {
+				return err
+			}
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				return encode(cmd, report)
+			}
+			return printStudy(cmd.OutOrStdout(), report)
+		},
+	}
+}
+
+// readRun opens a run to look at it.
+func readRun(ctx context.Context, dir string) (*eval.Folder, eval.Suite, error) {
+	folder, err := eval.ReadRun(ctx, dir)
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	suite, err := catalog.Suite(folder.Header.Study)
+	if err != nil {
+		return nil, nil, usage(errors.Join(err, folder.Close()))
+	}
+	return folder, suite, nil
+}
+
+// writeReport writes the report's files into the run's folder.
+func writeReport(_ context.Context, folder *eval.Folder, _ eval.Suite, report *eval.Report) error {
+	return folder.WriteFile("report.json", func(f *os.File) error {
+		enc := json.NewEncoder(f)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(report)
+	})
+}

@@ -1,0 +1,295 @@
+package eval
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gnothi/llm"
+	"gnothi/store"
+)
+
+// Header says what a run was begun with: what it takes to go on with it.
+type Header struct {
+	Schema  int       `json:"schema"` // of the run's folder: 1
+	Gnothi  string    `json:"gnothi"` // version
+	Study   string    `json:"study"`
+	Model   string    `json:"model"` // its identity
+	Spec    string    `json:"spec"`  // what the user called it
+	Peers   []string  `json:"peers,omitempty"`
+	Judge   string    `json:"judge,omitempty"`
+	Policy  string    `json:"policy,omitempty"`
+	Data    string    `json:"data,omitempty"` // absolute path
+	Limit   int       `json:"limit,omitempty"`
+	Seed    uint64    `json:"seed"`
+	Tokens  int       `json:"max_tokens,omitempty"`
+	Created time.Time `json:"created"`
+	// Items and Digest are set when the run begins.
+	Items  int    `json:"items"`
+	Digest string `json:"digest"`
+}
+
+// runFile is the name of the file in the folder of a run.
+const runFile = "run.sqlite"
+
+// Folder is a run that is kept in a folder: a [Log] that outlives the process.
+type Folder struct {
+	Header Header
+	dir    string
+	run    *store.Run
+	begun  map[int]bool // items with calls of an earlier life
+}
+
+// CreateRun begins a run in a folder, which is made; one that holds a run
+// already is an error.
+func CreateRun(ctx context.Context, dir string, h Header) (*Folder, error) {
+	h.Schema = 1
+	raw, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
+	}
+	run, err := store.CreateRun(ctx, filepath.Join(dir, runFile), raw)
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{Header: h, dir: dir, run: run}, nil
+}
+
+// OpenRun opens a run to go on with it. One that another process works on is an
+// error that wraps [store.ErrLocked].
+func OpenRun(ctx context.Context, dir string) (*Folder, error) {
+	run, err := store.OpenRun(ctx, filepath.Join(dir, runFile))
+	return newFolder(ctx, dir, run, err)
+}
+
+// ReadRun opens a run to look at it, also while it goes on.
+func ReadRun(ctx context.Context, dir string) (*Folder, error) {
+	run, err := store.ReadRun(ctx, filepath.Join(dir, runFile))
+	return newFolder(ctx, dir, run, err)
+}
+
+func newFolder(ctx context.Context, dir string, run *store.Run, err error) (*Folder, error) {
+	if err != nil {
+		return nil, err
+	}
+	f := &Folder{dir: dir, run: run}
+	raw, err := run.Header(ctx)
+	if err == nil {
+		if err = json.Unmarshal(raw, &f.Header); err == nil && (f.Header.Schema != 1 || f.Header.Study == "") {
+			err = fmt.Errorf("its header has version %d of study %q: not one that this gnothi wrote", f.Header.Schema, f.Header.Study)
+		}
+		if err != nil {
+			err = fmt.Errorf("run %s: %w", dir, err)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, run.Close())
+	}
+	return f, nil
+}
+
+// Dir is where the run is.
+func (f *Folder) Dir() string { return f.dir }
+
+// Close makes what was handed over durable and lets the run go.
+func (f *Folder) Close() error { return f.run.Close() }
+
+// Begin implements [Log].
+func (f *Folder) Begin(ctx context.Context, items int, digest string) ([]Done, error) {
+	if f.Header.Digest == "" {
+		f.Header.Items, f.Header.Digest = items, digest
+		raw, err := json.Marshal(f.Header)
+		if err != nil {
+			return nil, err
+		}
+		return nil, f.run.SetHeader(ctx, raw)
+	}
+	if f.Header.Digest != digest || f.Header.Items != items {
+		return nil, fmt.Errorf("run %s: %w: it had %d items, there are %d (digest %.8s, now %.8s): put the data back as they were, or begin a new run", f.dir, ErrChanged, f.Header.Items, items, f.Header.Digest, digest)
+	}
+	done, err := f.Done(ctx)
+	if err != nil {
+		return nil, err
+	}
+	begun, err := f.run.Begun(ctx)
+	f.begun = map[int]bool{}
+	for _, i := range begun {
+		f.begun[i] = true
+	}
+	return done, err
+}
+
+// Done lists what has a record, without reading the records.
+func (f *Folder) Done(ctx context.Context) ([]Done, error) {
+	var done []Done
+	for row, err := range f.run.Rows(ctx, 0, false) {
+		if err != nil {
+			return nil, err
+		}
+		d := Done{Index: row.Item, Key: row.Key, Outcome: row.Outcome}
+		var s summary
+		if err := json.Unmarshal(row.Summary, &s); err != nil {
+			return nil, fmt.Errorf("run %s: item %d: %w", f.dir, row.Item, err)
+		}
+		d.Spend, _ = s.spend()
+		done = append(done, d)
+	}
+	return done, nil
+}
+
+// summary is what counting needs of a record: calls, prompt tokens, completion
+// tokens, nano-dollars, calls without a price, milliseconds.
+type summary [6]int64
+
+func (s summary) spend() (Spend, int64) { return Spend{s[0], s[1], s[2], s[3], s[4]}, s[5] }
+
+// body is the rest of it.
+type body struct {
+	Error  string          `json:"error,omitempty"`
+	Item   json.RawMessage `json:"item"`
+	Result json.RawMessage `json:"result,omitempty"`
+}
+
+// Add implements [Log].
+func (f *Folder) Add(rec Record, durable func()) error {
+	s, err := json.Marshal(summary{rec.Spend.Calls, rec.Spend.PromptTokens, rec.Spend.CompletionTokens, rec.Spend.NanoUSD, rec.Spend.Unpriced, rec.WallMS})
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(body{rec.Error, rec.Item, rec.Result})
+	if err != nil {
+		return err
+	}
+	return f.run.AddRow(store.Row{Item: rec.Index, Key: rec.Key, Outcome: rec.Outcome, Summary: s, Body: b}, durable)
+}
+
+// Flush implements [Log].
+func (f *Folder) Flush() error { return f.run.Flush() }
+
+// Records implements [Log].
+func (f *Folder) Records(ctx context.Context, from int) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for row, err := range f.run.Rows(ctx, from, true) {
+			var rec Record
+			if err == nil {
+				rec, err = f.record(row)
+			}
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (f *Folder) record(row store.Row) (Record, error) {
+	rec := Record{Study: f.Header.Study, Key: row.Key, Index: row.Item, Outcome: row.Outcome}
+	var s summary
+	var b body
+	if err := errors.Join(json.Unmarshal(row.Summary, &s), json.Unmarshal(row.Body, &b)); err != nil {
+		return rec, fmt.Errorf("run %s: item %d: %w: the run was changed by something else than gnothi", f.dir, row.Item, err)
+	}
+	rec.Spend, rec.WallMS = s.spend()
+	rec.Error, rec.Item, rec.Result = b.Error, b.Item, b.Result
+	return rec, nil
+}
+
+// Calls gives the calls of an item, in no order that means anything but always
+// the same.
+func (f *Folder) Calls(ctx context.Context, item int) ([]llm.Written, error) {
+	calls, err := f.run.Calls(ctx, item)
+	if err != nil {
+		return nil, err
+	}
+	var out []llm.Written
+	for _, c := range calls {
+		var w llm.Written
+		if err := json.Unmarshal(c.Value, &w); err != nil {
+			return nil, fmt.Errorf("run %s: item %d: call %s: %w", f.dir, item, c.Key, err)
+		}
+		out = append(out, w)
+	}
+	slices.SortStableFunc(out, func(a, b llm.Written) int {
+		if c := strings.Compare(a.Role, b.Role); c != 0 {
+			return c
+		}
+		return a.Index - b.Index
+	})
+	return out, nil
+}
+
+// Forget makes items of an outcome undone and says how many there were.
+func (f *Folder) Forget(ctx context.Context, outcome string) (int64, error) {
+	return f.run.Forget(ctx, outcome)
+}
+
+// Report measures what the run holds.
+func (f *Folder) Report(ctx context.Context, suite Suite) (*Report, error) {
+	if f.Header.Digest == "" {
+		return nil, fmt.Errorf("run %s: it was cut off before it had begun; resume it", f.dir)
+	}
+	return NewReport(suite, f.Header.Model, f.Header.Items, f.Records(ctx, 0))
+}
+
+// WriteFile writes a file of the run's folder, whole or not at all.
+func (f *Folder) WriteFile(name string, write func(*os.File) error) error {
+	tmp, err := os.CreateTemp(f.dir, name+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // after the renaming there is none
+	err = errors.Join(write(tmp), tmp.Chmod(0o644), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), filepath.Join(f.dir, name))
+	}
+	return err
+}
+
+// Journal implements [Log].
+func (f *Folder) Journal(item int) llm.Journal {
+	j := &journal{run: f.run, item: item}
+	if f.begun[item] {
+		j.old, j.err = f.written(item)
+	}
+	return j
+}
+
+func (f *Folder) written(item int) (map[string][]byte, error) {
+	calls, err := f.run.Calls(context.Background(), item)
+	old := make(map[string][]byte, len(calls))
+	for _, c := range calls {
+		old[c.Key] = c.Value
+	}
+	return old, err
+}
+
+type journal struct {
+	run  *store.Run
+	item int
+	old  map[string][]byte // of an earlier life
+	err  error
+}
+
+// Get implements [llm.Journal].
+func (j *journal) Get(key string) ([]byte, bool) {
+	b, ok := j.old[key]
+	return b, ok
+}
+
+// Put implements [llm.Journal].
+func (j *journal) Put(entries []llm.JournalEntry) error {
+	if j.err != nil {
+		return j.err
+	}
+	calls := make([]store.Call, len(entries))
+	for i, e := range entries {
+		calls[i] = store.Call(e)
+	}
+	return j.run.AddCalls(j.item, calls)
+}

@@ -1,0 +1,475 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// runSchema is the version of the tables of a run.
+const runSchema = 1
+
+// groupEvery is how often what was finished is made durable. A kill loses at
+// most this much and what is in flight.
+const groupEvery = 40 * time.Millisecond
+
+// queued bounds what waits to be written; who writes more waits.
+const queued = 4096
+
+// ErrLocked says that another process writes to a run.
+var ErrLocked = errors.New("another process works on this run")
+
+// ErrNoRun says that a folder holds no run.
+var ErrNoRun = errors.New("no run there")
+
+// Run keeps what a run finishes in a SQLite file: each call as soon as it is
+// answered, each item when all is known of it. Writes are grouped: they are
+// handed over at once and durable, in the order of the handing over, within
+// 100 ms.
+type Run struct {
+	db    *sql.DB
+	path  string
+	lock  *flock.Flock
+	queue chan write
+	ended chan struct{}
+
+	mu     sync.Mutex
+	err    error // the first write that failed; nothing is written after it
+	closed bool
+}
+
+// Row is an item that is done.
+type Row struct {
+	Item    int
+	Key     string
+	Outcome string
+	Summary []byte // small: what counting needs
+	Body    []byte // all the rest
+}
+
+// Call is one finished call of an item.
+type Call struct {
+	Key   string
+	Value []byte
+}
+
+type write struct {
+	item    int
+	calls   []Call
+	row     *Row
+	durable func()
+	flushed chan struct{}
+	last    bool
+}
+
+// CreateRun makes a run's file and its folder. A folder that holds a run
+// already, or anything else, is an error.
+func CreateRun(ctx context.Context, path string, header []byte) (*Run, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("run %s: %w", path, err)
+	}
+	r, err := openRun(ctx, path, true, true)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.db.ExecContext(ctx, `
+		CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+		CREATE TABLE calls (item INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (item, key)) WITHOUT ROWID;
+		CREATE TABLE items (item INTEGER PRIMARY KEY, key TEXT NOT NULL, outcome TEXT NOT NULL, summary BLOB);
+		CREATE TABLE bodies (item INTEGER PRIMARY KEY, body BLOB NOT NULL);
+		PRAGMA user_version = 1`); err == nil {
+		_, err = r.db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('header', ?)`, header)
+		if err == nil {
+			go r.writer()
+			return r, nil
+		}
+	} else {
+		err = r.fail(err)
+	}
+	return nil, errors.Join(err, r.shut())
+}
+
+// OpenRun opens a run to go on with it, and refuses if another process does.
+func OpenRun(ctx context.Context, path string) (*Run, error) {
+	r, err := openRun(ctx, path, true, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.check(ctx); err != nil {
+		return nil, errors.Join(err, r.shut())
+	}
+	go r.writer()
+	return r, nil
+}
+
+// ReadRun opens a run to look at it, also while another process works on it.
+func ReadRun(ctx context.Context, path string) (*Run, error) {
+	r, err := openRun(ctx, path, false, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.check(ctx); err != nil {
+		return nil, errors.Join(err, r.shut())
+	}
+	return r, nil
+}
+
+func openRun(ctx context.Context, path string, writes, fresh bool) (*Run, error) {
+	r := &Run{path: path, queue: make(chan write, queued), ended: make(chan struct{})}
+	query := url.Values{"_pragma": {"busy_timeout(10000)"}, "_txlock": {"immediate"}}
+	_, missing := os.Stat(path)
+	if errors.Is(missing, fs.ErrNotExist) && !fresh {
+		return nil, fmt.Errorf("run %s: %w", path, ErrNoRun)
+	}
+	if writes {
+		query["_pragma"] = append(query["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)")
+		r.lock = flock.New(path + ".lock")
+		switch ok, err := r.lock.TryLock(); {
+		case err != nil:
+			return nil, fmt.Errorf("run %s: %w", path, err)
+		case !ok:
+			return nil, fmt.Errorf("run %s: %w: wait until it ends, or look at the run with `gnothi eval report`", path, ErrLocked)
+		}
+		if _, err := os.Stat(path); fresh && err == nil {
+			return nil, errors.Join(fmt.Errorf("run %s: there is one already: resume it, or choose another folder", path), r.unlock())
+		}
+	} else {
+		query.Set("mode", "ro")
+	}
+	source := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: query.Encode()}
+	db, err := sql.Open("sqlite", source.String())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("run %s: %w", path, err), r.unlock())
+	}
+	if writes {
+		db.SetMaxOpenConns(2) // the writer's, and one to read by
+	}
+	r.db = db
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(r.fail(err), r.shut())
+	}
+	return r, nil
+}
+
+// check says what is wrong with the file.
+func (r *Run) check(ctx context.Context) error {
+	var version int
+	if err := r.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return r.fail(err)
+	}
+	var tables int
+	if err := r.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('meta', 'calls', 'items', 'bodies')`).Scan(&tables); err != nil {
+		return r.fail(err)
+	}
+	switch {
+	case version == 0 && tables == 0:
+		return fmt.Errorf("run %s: the file is empty: the run was cut off before it began; remove the folder and begin again", r.path)
+	case version != runSchema:
+		return fmt.Errorf("run %s: its version is %d, this gnothi knows %d: use the gnothi that made it", r.path, version, runSchema)
+	case tables != 4:
+		return fmt.Errorf("run %s: tables are missing: the file was changed by something else than gnothi", r.path)
+	}
+	return nil
+}
+
+// fail words an error of the file.
+func (r *Run) fail(err error) error {
+	hint := ""
+	switch words := err.Error(); {
+	case strings.Contains(words, "not a database"), strings.Contains(words, "malformed"):
+		hint = ": the file is damaged or cut short; bring it back from a copy, or begin a new run"
+	case strings.Contains(words, "disk is full"), strings.Contains(words, "no space left"), strings.Contains(words, "disk I/O error"):
+		hint = ": make room on the disk and resume; what was finished before is kept"
+	case strings.Contains(words, "readonly"), strings.Contains(words, "unable to open"):
+		hint = ": is the folder there and may it be written to?"
+	}
+	return fmt.Errorf("run %s: %w%s", r.path, err, hint)
+}
+
+// Header gives what the run was begun with.
+func (r *Run) Header(ctx context.Context) ([]byte, error) {
+	var header []byte
+	if err := r.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'header'`).Scan(&header); err != nil {
+		return nil, r.fail(err)
+	}
+	return header, nil
+}
+
+// SetHeader replaces what the run was begun with.
+func (r *Run) SetHeader(ctx context.Context, header []byte) error {
+	if _, err := r.db.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = 'header'`, header); err != nil {
+		return r.fail(err)
+	}
+	return nil
+}
+
+// AddCalls hands over finished calls of an item.
+func (r *Run) AddCalls(item int, calls []Call) error { return r.hand(write{item: item, calls: calls}) }
+
+// AddRow hands over an item that is done, after its calls. durable, if set, is
+// called once the row cannot be lost any more.
+func (r *Run) AddRow(row Row, durable func()) error {
+	return r.hand(write{item: row.Item, row: &row, durable: durable})
+}
+
+func (r *Run) hand(w write) error {
+	r.mu.Lock()
+	err, closed := r.err, r.closed
+	r.mu.Unlock()
+	switch {
+	case err != nil:
+		return err
+	case r.lock == nil:
+		return fmt.Errorf("run %s: opened to look at it only", r.path)
+	case closed && !w.last:
+		return fmt.Errorf("run %s: closed", r.path)
+	}
+	select {
+	case r.queue <- w:
+		return nil
+	case <-r.ended:
+		return r.failed()
+	}
+}
+
+func (r *Run) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// Flush waits until everything that was handed over is durable.
+func (r *Run) Flush() error {
+	flushed := make(chan struct{})
+	if err := r.hand(write{flushed: flushed}); err != nil {
+		return err
+	}
+	select {
+	case <-flushed:
+	case <-r.ended:
+	}
+	return r.failed()
+}
+
+// writer makes durable what is handed over, in groups.
+func (r *Run) writer() {
+	defer close(r.ended)
+	var group []write
+	for last := false; !last; {
+		first := <-r.queue
+		if first.flushed == nil {
+			// What else comes in this time shares the commit.
+			time.Sleep(groupEvery)
+		}
+		group = append(group[:0], first)
+		for more := true; more && len(group) < queued; {
+			select {
+			case w := <-r.queue:
+				group = append(group, w)
+			default:
+				more = false
+			}
+		}
+		if err := r.commit(group); err != nil {
+			r.mu.Lock()
+			r.err = r.fail(err)
+			r.mu.Unlock()
+			return
+		}
+		for _, w := range group {
+			last = last || w.last
+			if w.durable != nil {
+				w.durable()
+			}
+			if w.flushed != nil {
+				close(w.flushed)
+			}
+		}
+	}
+}
+
+func (r *Run) commit(group []write) error {
+	var calls, items, bodies rows
+	for _, w := range group {
+		for _, c := range w.calls {
+			calls.add(w.item, c.Key, c.Value)
+		}
+		if row := w.row; row != nil {
+			items.add(row.Item, row.Key, row.Outcome, row.Summary)
+			bodies.add(row.Item, row.Body)
+		}
+	}
+	ctx := context.Background()
+	tx, err := r.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	for _, t := range []struct {
+		into  string
+		width int
+		rows  rows
+	}{{"calls (item, key, value)", 3, calls}, {"items (item, key, outcome, summary)", 4, items}, {"bodies (item, body)", 2, bodies}} {
+		if err := t.rows.insert(ctx, tx, t.into, t.width); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// rows are values for a table, row after row.
+type rows []any
+
+func (v *rows) add(values ...any) { *v = append(*v, values...) }
+
+// insert writes them, many with one statement: that is half the price of a
+// statement for each.
+func (v rows) insert(ctx context.Context, tx *sql.Tx, into string, width int) error {
+	const most = 64
+	for len(v) > 0 {
+		n := min(most, len(v)/width)
+		one := "(?" + strings.Repeat(",?", width-1) + ")"
+		statement := "INSERT OR REPLACE INTO " + into + " VALUES " + one + strings.Repeat(","+one, n-1)
+		if _, err := tx.ExecContext(ctx, statement, v[:n*width]...); err != nil {
+			return err
+		}
+		v = v[n*width:]
+	}
+	return nil
+}
+
+// Rows gives the items that are done, in their order, from an item on; their
+// bodies only if wanted.
+func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[Row, error] {
+	statement := `SELECT item, key, outcome, summary, NULL FROM items WHERE item >= ? ORDER BY item`
+	if bodies {
+		statement = `SELECT i.item, i.key, i.outcome, i.summary, b.body FROM items i JOIN bodies b ON b.item = i.item WHERE i.item >= ? ORDER BY i.item`
+	}
+	return func(yield func(Row, error) bool) {
+		found, err := r.db.QueryContext(ctx, statement, from)
+		if err != nil {
+			yield(Row{}, r.fail(err))
+			return
+		}
+		defer found.Close()
+		for found.Next() {
+			var row Row
+			if err := found.Scan(&row.Item, &row.Key, &row.Outcome, &row.Summary, &row.Body); err != nil {
+				yield(Row{}, r.fail(err))
+				return
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+		if err := found.Err(); err != nil {
+			yield(Row{}, r.fail(err))
+		}
+	}
+}
+
+// Calls gives the calls of an item in the order of their keys.
+func (r *Run) Calls(ctx context.Context, item int) ([]Call, error) {
+	found, err := r.db.QueryContext(ctx, `SELECT key, value FROM calls WHERE item = ? ORDER BY key`, item)
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	defer found.Close()
+	var calls []Call
+	for found.Next() {
+		var c Call
+		if err := found.Scan(&c.Key, &c.Value); err != nil {
+			return nil, r.fail(err)
+		}
+		calls = append(calls, c)
+	}
+	if err := found.Err(); err != nil {
+		return nil, r.fail(err)
+	}
+	return calls, nil
+}
+
+// Begun lists the items that have calls and are not done.
+func (r *Run) Begun(ctx context.Context) ([]int, error) {
+	found, err := r.db.QueryContext(ctx, `SELECT DISTINCT item FROM calls EXCEPT SELECT item FROM items`)
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	defer found.Close()
+	var items []int
+	for found.Next() {
+		var i int
+		if err := found.Scan(&i); err != nil {
+			return nil, r.fail(err)
+		}
+		items = append(items, i)
+	}
+	if err := found.Err(); err != nil {
+		return nil, r.fail(err)
+	}
+	return items, nil
+}
+
+// Forget makes the items of an outcome undone, with their calls, and says how
+// many there were.
+func (r *Run) Forget(ctx context.Context, outcome string) (int64, error) {
+	tx, err := r.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, r.fail(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	var n int64
+	for _, statement := range []string{
+		`DELETE FROM calls WHERE item IN (SELECT item FROM items WHERE outcome = ?)`,
+		`DELETE FROM bodies WHERE item IN (SELECT item FROM items WHERE outcome = ?)`,
+		`DELETE FROM items WHERE outcome = ?`,
+	} {
+		res, err := tx.ExecContext(ctx, statement, outcome)
+		if err == nil {
+			n, err = res.RowsAffected()
+		}
+		if err != nil {
+			return 0, r.fail(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, r.fail(err)
+	}
+	return n, nil
+}
+
+// Close makes what was handed over durable and closes the file.
+func (r *Run) Close() error {
+	r.mu.Lock()
+	again := r.closed
+	r.closed = true
+	r.mu.Unlock()
+	if again {
+		return nil
+	}
+	if r.lock != nil {
+		_ = r.hand(write{flushed: make(chan struct{}), last: true}) // an error is told below
+		<-r.ended
+	}
+	return errors.Join(r.failed(), r.shut())
+}
+
+func (r *Run) shut() error { return errors.Join(r.db.Close(), r.unlock()) }
+
+func (r *Run) unlock() error {
+	if r.lock == nil {
+		return nil
+	}
+	return r.lock.Unlock()
+}
