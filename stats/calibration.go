@@ -375,34 +375,14 @@ func SkillOver(boot Bootstrap, rng *rand.Rand, p, y []float64, group []int) (Fig
 	if err := checkLabels(group, len(y)); err != nil {
 		return Figure{}, err
 	}
-	if group == nil {
-		group = make([]int, len(y))
-	}
-	group = Groups(group)
-	groups := slices.Max(group) + 1
-	loss, err := logLosses(p, y, Clip)
+	boot, err := boot.checked(len(y))
 	if err != nil {
 		return Figure{}, err
 	}
-	count, right := make([]float64, groups), make([]float64, groups)
-	return boot.Figure(rng, len(y), func(idx []int) (float64, error) {
-		clear(count)
-		clear(right)
-		var own, base float64
-		for _, i := range idx {
-			own += loss[i]
-			count[group[i]]++
-			right[group[i]] += y[i]
-		}
-		for g, n := range count {
-			if n > 0 {
-				r := right[g] / n
-				base += n * crossEntropy(r, r)
-			}
-		}
-		if base == 0 {
-			return 0, fmt.Errorf("stats: log-loss skill: every group is all right or all wrong: %w", ErrOneClass)
-		}
-		return 1 - own/base, nil
-	})
+	unit, units, over := unitsOf(boot.Cluster, len(y))
+	k, err := newSkills(p, y, unit, group)
+	if err != nil {
+		return Figure{}, err
+	}
+	return boot.resample(rng, len(y), units, over, k.of)
 }

@@ -127,10 +127,47 @@ func PerfectForecaster(rng *rand.Rand, p, y []float64, metric Metric, reps int) 
 	if 2*len(values) < reps || len(values) == 0 {
 		return Consistency{}, fmt.Errorf("stats: metric undefined on %d of %d simulated outcomes: %w", reps-len(values), reps, lastErr)
 	}
+	return Consistency{simulated(values, len(p)), observed, float64(worse+1) / float64(len(values)+1)}, nil
+}
+
+func simulated(values []float64, n int) Figure {
 	f := percentiles(values, 0.95)
-	f.Value, f.N = mean(values), len(p)
+	f.Value, f.N = mean(values), n
 	f.Method = fmt.Sprintf("perfect forecaster, mean and central 95 %% of %d simulations", len(values))
-	return Consistency{f, observed, float64(worse+1) / float64(len(values)+1)}, nil
+	return f
+}
+
+// perfectBins are figures of the bins that [PerfectForecaster] would see, all of the same simulations. Only the outcomes
+// change, so the items are put into bins once.
+func perfectBins(rng *rand.Rand, p, upper []float64, reps int, figures ...func([]Bin) float64) []Figure {
+	p = slices.Sorted(slices.Values(p))
+	runs := make([]tied, len(p))
+	for i, q := range p {
+		runs[len(p)-1-i] = tied{q, 1, 0}
+	}
+	bins := cut(nil, runs, upper)
+	values := make([][]float64, len(figures))
+	for range reps {
+		from := 0
+		for k := range bins {
+			hits := 0
+			for _, q := range p[from : from+bins[k].N] {
+				if rng.Float64() < q {
+					hits++
+				}
+			}
+			from += bins[k].N
+			bins[k].Y = float64(hits) / float64(bins[k].N)
+		}
+		for k, f := range figures {
+			values[k] = append(values[k], f(bins))
+		}
+	}
+	out := make([]Figure, len(figures))
+	for k, v := range values {
+		out[k] = simulated(v, len(p))
+	}
+	return out
 }
 
 // checkOutcomes is for tests of calibration: probabilities and outcomes that are 0 or 1, one class allowed.

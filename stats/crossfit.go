@@ -16,25 +16,29 @@ func Folds(rng *rand.Rand, n, k int, group []int) ([]int, error) {
 	if err := checkLabels(group, n); err != nil {
 		return nil, err
 	}
-	units, over := unitsOf(group, n)
-	if k < 2 || k > units.len() {
-		return nil, rangeError("number of folds", k, fmt.Sprintf("2 to the %d %s", units.len(), over))
+	unit, units, over := unitsOf(group, n)
+	if k < 2 || k > units {
+		return nil, rangeError("number of folds", k, fmt.Sprintf("2 to the %d %s", units, over))
+	}
+	size := make([]int, units)
+	for _, u := range unit {
+		size[u]++
 	}
 	// Largest first into the emptiest fold; the shuffle decides among equals.
-	order := rng.Perm(units.len())
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(units.size(b), units.size(a)) })
-	fold, load := make([]int, n), make([]int, k)
+	order := rng.Perm(units)
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(size[b], size[a]) })
+	to, load := make([]int, units), make([]int, k)
 	for _, u := range order {
-		to := 0
 		for f := range load {
-			if load[f] < load[to] {
-				to = f
+			if load[f] < load[to[u]] {
+				to[u] = f
 			}
 		}
-		load[to] += units.size(u)
-		for _, i := range units.append(nil, u) {
-			fold[i] = to
-		}
+		load[to[u]] += size[u]
+	}
+	fold := make([]int, n)
+	for i, u := range unit {
+		fold[i] = to[u]
 	}
 	return fold, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -144,19 +145,15 @@ func FitIsotonic(score, y []float64) (Isotonic, error) {
 	}
 	type block struct{ low, high, sum, n float64 }
 	var blocks []block
-	items := ranked(score, y)
-	for i, j := 0, len(items)-1; i < j; i, j = i+1, j-1 {
-		items[i], items[j] = items[j], items[i]
-	}
-	ties(items, func(run []item) {
-		b := block{run[0].score, run[0].score, sumY(run), float64(len(run))}
+	for _, r := range slices.Backward(ranked(score, y)) {
+		b := block{r.score, r.score, r.y, r.n}
 		for k := len(blocks); k > 0 && blocks[k-1].sum*b.n >= b.sum*blocks[k-1].n; k-- {
 			prev := blocks[k-1]
 			b = block{prev.low, b.high, prev.sum + b.sum, prev.n + b.n}
 			blocks = blocks[:k-1]
 		}
 		blocks = append(blocks, b)
-	})
+	}
 	var m Isotonic
 	for _, b := range blocks {
 		v := b.sum / b.n

@@ -53,7 +53,7 @@ func LearnThenTest(score, y []float64, risk, delta float64) (Guarantee, error) {
 		g.Why = fmt.Sprintf("%d labels are too few: it takes %d right ones in a row for risk %g at delta %g", n, least, risk, delta)
 		return g, nil
 	}
-	items := ranked(score, y)
+	items := highestFirst(score, y)
 	wrong := make([]int, n+1)
 	for i, it := range items {
 		wrong[i+1] = wrong[i] + 1 - int(it.y)

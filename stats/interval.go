@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -135,14 +134,22 @@ func (b Bootstrap) Figure(rng *rand.Rand, n int, stat func(idx []int) (float64, 
 	if err != nil {
 		return Figure{}, err
 	}
-	units, over := unitsOf(b.Cluster, n)
+	var clusters [][]int
+	if b.Cluster != nil {
+		clusters = members(b.Cluster)
+	}
+	_, units, over := unitsOf(b.Cluster, n)
 	var idx []int
-	return b.resample(rng, n, units.len(), over, func(count []int32) (float64, error) {
+	return b.resample(rng, n, units, over, func(count []int32) (float64, error) {
 		// Ascending order keeps presorted data sorted, see Of.
 		idx = idx[:0]
 		for u, c := range count {
 			for range c {
-				idx = units.append(idx, u)
+				if clusters == nil {
+					idx = append(idx, u)
+				} else {
+					idx = append(idx, clusters[u]...)
+				}
 			}
 		}
 		return finite(stat(idx))
@@ -178,58 +185,26 @@ func (b Bootstrap) checked(n int) (Bootstrap, error) {
 // resample does the work of Figure for a stat of how often each of the units was drawn.
 func (b Bootstrap) resample(rng *rand.Rand, n, units int, over string, stat func(count []int32) (float64, error)) (Figure, error) {
 	count := make([]int32, units)
-	for u := range count {
-		count[u] = 1
-	}
+	fill(count, 1)
 	value, err := stat(count)
 	if err != nil {
 		return Figure{}, err
 	}
-	method := methodf(fmt.Sprintf("bootstrap %s over %d %s, %d resamples", [...]string{"percentile", "basic", "BCa"}[b.Kind], units, over, b.Resamples), b.Level)
-	if units < 2 {
-		return pointOnly(value, n, method, "an interval needs two items or clusters"), nil
-	}
 	values := make([]float64, 0, b.Resamples)
-	for range b.Resamples {
-		draw(rng, count)
-		if v, err := stat(count); err == nil {
-			values = append(values, v)
-		}
-	}
-	if 10*len(values) < 9*b.Resamples {
-		return pointOnly(value, n, method, fmt.Sprintf("undefined on %d of %d resamples", b.Resamples-len(values), b.Resamples)), nil
-	}
-	f := Figure{Value: value, N: n, Method: method}
-	slices.Sort(values)
-	low, high := (1-b.Level)/2, (1+b.Level)/2
-	if b.Kind == BCa {
-		if low, high, err = b.adjust(value, values, count, stat, low, high); err != nil {
-			return pointOnly(value, n, method, err.Error()), nil
-		}
-	}
-	f.Low, f.High = quantile(values, low), quantile(values, high)
-	if b.Kind == Basic {
-		f.Low, f.High = 2*value-f.High, 2*value-f.Low
-	}
-	return f, nil
-}
-
-// draw counts how often each unit comes in as many draws with replacement, two draws for each random word (Lemire 2019).
-func draw(rng *rand.Rand, count []int32) {
-	clear(count)
-	n := uint32(len(count))
-	reject := -n % n
-	for left := len(count); left > 0; {
-		word := rng.Uint64()
-		for _, half := range [2]uint32{uint32(word), uint32(word >> 32)} {
-			p := uint64(half) * uint64(n)
-			if uint32(p) < reject || left == 0 {
-				continue
+	if units > 1 {
+		for range b.Resamples {
+			draw(rng, count)
+			if v, err := stat(count); err == nil {
+				values = append(values, v)
 			}
-			count[p>>32]++
-			left--
 		}
 	}
+	if b.Kind != BCa {
+		return b.interval(value, n, units, over, values, nil), nil
+	}
+	return b.interval(value, n, units, over, values, func(sorted []float64, low, high float64) (float64, float64, error) {
+		return b.adjust(value, sorted, count, stat, low, high)
+	}), nil
 }
 
 // AUROC is [Bootstrap.Of] the AUROC, some twenty times as fast: the items are ranked once, and resamples only count.
@@ -248,68 +223,23 @@ func (b Bootstrap) rankings(rng *rand.Rand, y []float64, scores ...[]float64) (F
 	if err != nil {
 		return Figure{}, err
 	}
-	unit, n, over := []int(nil), len(y), "items"
-	if b.Cluster != nil {
-		unit, over = Groups(b.Cluster), "clusters"
-		n = len(members(b.Cluster))
-	}
-	rankings := make([]ranking, len(scores))
+	unit, units, over := unitsOf(b.Cluster, len(y))
+	rankings := make([]*ranking, len(scores))
 	for k, score := range scores {
 		if _, err := checkBinary(score, y); err != nil {
 			return Figure{}, err
 		}
 		rankings[k] = newRanking(score, y, unit)
 	}
-	return b.resample(rng, len(y), n, over, func(count []int32) (float64, error) {
-		v, err := rankings[0].auroc(count)
+	return b.resample(rng, len(y), units, over, func(count []int32) (float64, error) {
+		v, err := auroc(rankings[0].weigh(count))
 		if err == nil && len(rankings) > 1 {
 			var w float64
-			w, err = rankings[1].auroc(count)
+			w, err = auroc(rankings[1].weigh(count))
 			v -= w
 		}
 		return v, err
 	})
-}
-
-// ranking is the order of the items by ascending score.
-type ranking struct {
-	unit  []int32 // whose count weighs the item
-	right []int32 // 1 or 0
-	last  []bool  // the last one of its run of equal scores
-}
-
-func newRanking(score, y []float64, unit []int) ranking {
-	order := ascending(score)
-	r := ranking{make([]int32, len(y)), make([]int32, len(y)), make([]bool, len(y))}
-	for k, i := range order {
-		r.unit[k], r.right[k] = int32(i), int32(y[i])
-		if unit != nil {
-			r.unit[k] = int32(unit[i])
-		}
-		r.last[k] = k+1 == len(order) || score[order[k+1]] != score[i]
-	}
-	return r
-}
-
-func (r ranking) auroc(count []int32) (float64, error) {
-	var won, below, above float64 // won counts half pairs; below are wrong answers, above right ones
-	var right, wrong int32        // of the run
-	for k, u := range r.unit {
-		c := count[u]
-		hit := c & -r.right[k]
-		right += hit
-		wrong += c - hit
-		if r.last[k] {
-			won += float64(right) * (2*below + float64(wrong))
-			below += float64(wrong)
-			above += float64(right)
-			right, wrong = 0, 0
-		}
-	}
-	if below == 0 || above == 0 {
-		return 0, fmt.Errorf("stats: a resample: %w", ErrOneClass)
-	}
-	return won / (2 * above * below), nil
 }
 
 // finite turns a non-finite result into an error.
@@ -335,9 +265,7 @@ func (b Bootstrap) adjust(value float64, sorted []float64, count []int32, stat f
 	if share == 0 || share == 1 {
 		return 0, 0, fmt.Errorf("stats: BCa: all resamples lie on one side of the value: %w", ErrConstant)
 	}
-	for u := range count {
-		count[u] = 1
-	}
+	fill(count, 1)
 	jack := make([]float64, len(count))
 	for leave := range jack {
 		count[leave] = 0
@@ -364,36 +292,6 @@ func (b Bootstrap) adjust(value float64, sorted []float64, count []int32, stat f
 		return distuv.UnitNormal.CDF(z0 + z/(1-accel*z))
 	}
 	return move(low), move(high), nil
-}
-
-// units are what is drawn: items (nil) or the clusters' members.
-type units struct {
-	n        int
-	clusters [][]int
-}
-
-func unitsOf(cluster []int, n int) (units, string) {
-	if cluster == nil {
-		return units{n: n}, "items"
-	}
-	m := members(cluster)
-	return units{len(m), m}, "clusters"
-}
-
-func (u units) len() int { return u.n }
-
-func (u units) size(i int) int {
-	if u.clusters == nil {
-		return 1
-	}
-	return len(u.clusters[i])
-}
-
-func (u units) append(idx []int, i int) []int {
-	if u.clusters == nil {
-		return append(idx, i)
-	}
-	return append(idx, u.clusters[i]...)
 }
 
 // Of is the figure of a metric of (score, y).

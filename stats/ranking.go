@@ -7,65 +7,85 @@ import (
 
 type item struct{ score, y float64 }
 
-// ranked returns the items from the highest score to the lowest. Input that is sorted already, either way, costs O(n).
-func ranked(score, y []float64) []item {
+// highestFirst returns the items from the highest score to the lowest.
+func highestFirst(score, y []float64) []item {
 	items := make([]item, len(score))
 	for i := range items {
 		items[i] = item{score[i], y[i]}
 	}
-	slices.SortFunc(items, higherFirst)
+	slices.SortFunc(items, func(a, b item) int { // cmp.Compare would look for NaN each time
+		switch {
+		case a.score > b.score:
+			return -1
+		case a.score < b.score:
+			return 1
+		}
+		return 0
+	})
 	return items
 }
 
-// higherFirst compares finite scores; cmp.Compare would look for NaN each time.
-func higherFirst(a, b item) int {
-	switch {
-	case a.score > b.score:
-		return -1
-	case a.score < b.score:
-		return 1
-	}
-	return 0
-}
+// tied are the items of one score: how many, and the sum of their outcomes.
+type tied struct{ score, n, y float64 }
 
-// ties calls f for every run of equal scores.
-func ties(items []item, f func(run []item)) {
-	for from := 0; from < len(items); {
-		to := from + 1
-		for to < len(items) && items[to].score == items[from].score {
-			to++
+// ranked returns the runs of equal scores from the highest to the lowest. Ascending input, which is what [Bootstrap.Of]
+// makes, costs O(n).
+func ranked(score, y []float64) []tied {
+	var runs []tied
+	add := func(score, y float64) {
+		if k := len(runs) - 1; k >= 0 && runs[k].score == score {
+			runs[k].n++
+			runs[k].y += y
+			return
 		}
-		f(items[from:to])
-		from = to
+		runs = append(runs, tied{score, 1, y})
 	}
+	if slices.IsSorted(score) {
+		for i := range slices.Backward(score) {
+			add(score[i], y[i])
+		}
+		return runs
+	}
+	for _, it := range highestFirst(score, y) {
+		add(it.score, it.y)
+	}
+	return runs
 }
 
-func sumY(run []item) (s float64) {
-	for _, it := range run {
-		s += it.y
+// sums are how many items the runs hold and the sum of their outcomes.
+func sums(runs []tied) (n, y float64) {
+	for _, r := range runs {
+		n += r.n
+		y += r.y
 	}
-	return s
+	return n, y
 }
 
 // AUROC is the probability that a right answer scores above a wrong one, ties ½. y is 0 or 1, both present.
 func AUROC(score, y []float64) (float64, error) {
-	ones, err := checkBinary(score, y)
-	if err != nil {
+	if _, err := checkBinary(score, y); err != nil {
 		return 0, err
 	}
-	return pairsWon(ranked(score, y)) / (float64(ones) * float64(len(y)-ones)), nil
+	return auroc(ranked(score, y))
 }
 
-// pairsWon counts (right, wrong) pairs in which right scores higher, ties ½.
-func pairsWon(items []item) float64 {
-	var above, won float64 // right answers above the current run
-	ties(items, func(run []item) {
-		right := sumY(run)
-		wrong := float64(len(run)) - right
-		won += wrong * (above + right/2)
-		above += right
-	})
-	return won
+// auroc pools the pairs of an answer that is right and one that is wrong inside each ranking.
+func auroc(rankings ...[]tied) (float64, error) {
+	var won, pairs float64
+	for _, runs := range rankings {
+		var right, wrong float64 // above the current run
+		for _, r := range runs {
+			misses := r.n - r.y
+			won += misses * (right + r.y/2)
+			right += r.y
+			wrong += misses
+		}
+		pairs += right * wrong
+	}
+	if pairs == 0 {
+		return 0, fmt.Errorf("stats: no pair of a right and a wrong answer: %w", ErrOneClass)
+	}
+	return won / pairs, nil
 }
 
 // AUROCWithin compares only answers of the same group and pools the groups by pairs: it asks whether the score
@@ -84,54 +104,45 @@ func AUROCWithin(score, y []float64, group []int) (float64, error) {
 	if group == nil {
 		return AUROC(score, y)
 	}
-	items := make([][]item, 0)
-	for i, g := range Groups(group) {
-		if g == len(items) {
-			items = append(items, nil)
-		}
-		items[g] = append(items[g], item{score[i], y[i]})
+	var rankings [][]tied
+	for _, items := range members(group) {
+		rankings = append(rankings, ranked(take(nil, score, items), take(nil, y, items)))
 	}
-	var won, pairs float64
-	for _, g := range items {
-		right := sumY(g)
-		slices.SortFunc(g, higherFirst)
-		won += pairsWon(g)
-		pairs += right * (float64(len(g)) - right)
-	}
-	if pairs == 0 {
-		return 0, fmt.Errorf("stats: no group holds both classes: %w", ErrOneClass)
-	}
-	return won / pairs, nil
+	return auroc(rankings...)
 }
 
 // AveragePrecision is the step-wise area under the precision–recall curve, Σ (R_k − R_{k−1}) P_k over distinct scores, for
 // finding the items with y = 1. To find errors, negate the score and pass 1 − y.
 func AveragePrecision(score, y []float64) (float64, error) {
-	return precisionRecall(score, y, func(_, precision float64) float64 { return precision })
+	if _, err := checkBinary(score, y); err != nil {
+		return 0, err
+	}
+	return precisionRecall(ranked(score, y), func(_, precision float64) float64 { return precision })
 }
 
 // PRAUCTrapezoid is the trapezoidal area under the precision–recall curve, started at precision 1. Many papers print it;
 // it is too optimistic with ties, where [AveragePrecision] is not.
 func PRAUCTrapezoid(score, y []float64) (float64, error) {
-	return precisionRecall(score, y, func(before, precision float64) float64 { return (before + precision) / 2 })
-}
-
-func precisionRecall(score, y []float64, height func(before, precision float64) float64) (float64, error) {
-	ones, err := checkBinary(score, y)
-	if err != nil {
+	if _, err := checkBinary(score, y); err != nil {
 		return 0, err
 	}
+	return precisionRecall(ranked(score, y), func(before, precision float64) float64 { return (before + precision) / 2 })
+}
+
+func precisionRecall(runs []tied, height func(before, precision float64) float64) (float64, error) {
 	var area, found, seen float64
 	before := 1.0
-	ties(ranked(score, y), func(run []item) {
-		right := sumY(run)
-		found += right
-		seen += float64(len(run))
+	for _, r := range runs {
+		found += r.y
+		seen += r.n
 		precision := found / seen
-		area += right / float64(ones) * height(before, precision)
+		area += r.y * height(before, precision)
 		before = precision
-	})
-	return area, nil
+	}
+	if found == 0 || found == seen {
+		return 0, fmt.Errorf("stats: %g of %g right: %w", found, seen, ErrOneClass)
+	}
+	return area / found, nil
 }
 
 // FPRAt is the smallest false-positive rate among thresholds that find at least the share tpr of the items with y = 1.
@@ -144,14 +155,12 @@ func FPRAt(score, y []float64, tpr float64) (float64, error) {
 		return 0, rangeError("true-positive rate", tpr, "(0,1]")
 	}
 	var found, alarms float64
-	rate := -1.0
-	ties(ranked(score, y), func(run []item) {
-		right := sumY(run)
-		found += right
-		alarms += float64(len(run)) - right
-		if rate < 0 && found >= tpr*float64(ones) {
-			rate = alarms / float64(len(y)-ones)
+	for _, r := range ranked(score, y) {
+		found += r.y
+		alarms += r.n - r.y
+		if found >= tpr*float64(ones) {
+			break
 		}
-	})
-	return rate, nil
+	}
+	return alarms / float64(len(y)-ones), nil
 }

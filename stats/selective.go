@@ -3,7 +3,6 @@ package stats
 import (
 	"fmt"
 	"math"
-	"slices"
 )
 
 // Selective prediction: answer the surest, withhold the rest. Quality y in [0,1] may be graded; the risk is 1 − y.
@@ -23,13 +22,12 @@ func RiskCoverage(score, y []float64) ([]Point, error) {
 		return nil, err
 	}
 	var curve []Point
-	var loss float64
-	seen := 0
-	ties(ranked(score, y), func(run []item) {
-		loss += float64(len(run)) - sumY(run)
-		seen += len(run)
-		curve = append(curve, Point{run[0].score, float64(seen) / float64(len(y)), loss / float64(seen), seen})
-	})
+	var loss, seen float64
+	for _, r := range ranked(score, y) {
+		loss += r.n - r.y
+		seen += r.n
+		curve = append(curve, Point{r.score, seen / float64(len(y)), loss / seen, int(seen)})
+	}
 	return curve, nil
 }
 
@@ -40,7 +38,7 @@ func AURC(score, y []float64) (float64, error) {
 	if err := checkScored(score, y); err != nil {
 		return 0, err
 	}
-	return 1 - keptQuality(ranked(score, y), len(y)), nil
+	return aurc(ranked(score, y)), nil
 }
 
 // EAURC is the AURC less that of a perfect ranking of the same outcomes (exact, not the paper's approximation). 0 is perfect.
@@ -48,7 +46,12 @@ func EAURC(score, y []float64) (float64, error) {
 	if err := checkScored(score, y); err != nil {
 		return 0, err
 	}
-	return keptQuality(ranked(y, y), len(y)) - keptQuality(ranked(score, y), len(y)), nil
+	return aurc(ranked(score, y)) - aurc(ranked(y, y)), nil
+}
+
+func aurc(runs []tied) float64 {
+	n, _ := sums(runs)
+	return 1 - keptQuality(runs, int(n))
 }
 
 // PRR is the prediction–rejection ratio (Malinin and Gales 2021): how far the score gets from a random order (0) to a
@@ -62,36 +65,62 @@ func PRR(score, y []float64, maxReject float64) (float64, error) {
 	if !(maxReject > 0 && maxReject <= 1) {
 		return 0, rangeError("largest rejected share", maxReject, "(0,1]")
 	}
-	if slices.Min(y) == slices.Max(y) {
-		return 0, fmt.Errorf("stats: PRR: quality: %w", ErrConstant)
-	}
-	depth := int(maxReject * float64(len(y)))
-	if depth == 0 {
-		return 0, rangeError("largest rejected share", maxReject, fmt.Sprintf("at least one of %d items", len(y)))
-	}
-	random := mean(y)
-	perfect := keptQuality(ranked(y, y), depth)
-	if perfect-random <= 1e-12 { // depth 1: only the full set is looked at
-		return 0, rangeError("largest rejected share", maxReject, "enough to reject something")
-	}
-	return (keptQuality(ranked(score, y), depth) - random) / (perfect - random), nil
+	return prr(ranked(score, y), ranked(y, y), maxReject)
 }
 
-// keptQuality is the mean over the depth largest k ≤ n of the expected mean quality of the k surest items.
-func keptQuality(items []item, depth int) float64 {
-	var area, kept float64
-	k := 0
-	ties(items, func(run []item) {
-		sum := sumY(run)
-		for j := range run {
-			k++
-			if k > len(items)-depth {
-				area += (kept + sum*float64(j+1)/float64(len(run))) / float64(k)
-			}
+func prr(runs, perfect []tied, maxReject float64) (float64, error) {
+	if len(perfect) < 2 {
+		return 0, fmt.Errorf("stats: PRR: quality: %w", ErrConstant)
+	}
+	n, y := sums(runs)
+	depth := int(maxReject * n)
+	if depth < 2 { // 1 is the full set alone
+		return 0, rangeError("largest rejected share", maxReject, fmt.Sprintf("enough to reject one of %g items", n))
+	}
+	return rejection(y/n, keptQuality(runs, depth), keptQuality(perfect, depth))
+}
+
+// rejection is the ratio of what a score and what a perfect one gain over a random order.
+func rejection(random, kept, best float64) (float64, error) {
+	if best-random <= 1e-12 { // all of one quality
+		return 0, fmt.Errorf("stats: PRR: rejecting gains nothing: %w", ErrConstant)
+	}
+	return (kept - random) / (best - random), nil
+}
+
+// keptQuality is the mean over the depth largest k ≤ n of the expected mean quality of the k surest items. Inside a run of
+// mean q that starts after s items of quality Q, that is q + (Q − q·s)/k.
+func keptQuality(runs []tied, depth int) float64 {
+	n, _ := sums(runs)
+	first := n - float64(depth) // the last k that does not count
+	var area, kept, seen float64
+	for _, r := range runs {
+		q, from, to := r.y/r.n, max(seen, first), seen+r.n
+		if to > from {
+			area += q*(to-from) + (kept-q*seen)*harmonic(from, to)
 		}
-		kept += sum
-	})
+		kept += r.y
+		seen = to
+	}
 	return area / float64(depth)
+}
+
+// harmonic is the sum of 1/k over from < k ≤ to; a long one by Euler's expansion, which from k = 32 on is exact to 1e-14.
+func harmonic(from, to float64) (sum float64) {
+	k := from + 1
+	for ; k <= to && (k <= 32 || to-k < 16); k++ {
+		sum += 1 / k
+	}
+	if k <= to {
+		sum += (math.Log(to) + harmonicTail(to)) - (math.Log(k-1) + harmonicTail(k-1))
+	}
+	return sum
+}
+
+// harmonicTail is the sum of 1/j up to k, less ln k and Euler's constant.
+func harmonicTail(k float64) float64 {
+	x := 1 / (k * k)
+	return 1/(2*k) - x*(1./12-x*(1./120-x/252))
 }
 
 // AccuracyAt is the mean quality of the ceil(coverage·n) surest items, in expectation over a tie that the cut splits.
@@ -104,16 +133,15 @@ func AccuracyAt(score, y []float64, coverage float64) (float64, error) {
 		return 0, rangeError("coverage", coverage, "(0,1]")
 	}
 	// The small subtrahend keeps 0.3·10 = 3.0000000000000004 at three items.
-	k := max(1, int(math.Ceil(coverage*float64(len(y))-1e-9)))
+	k := max(1, math.Ceil(coverage*float64(len(y))-1e-9))
 	var kept float64
 	left := k
-	ties(ranked(score, y), func(run []item) {
-		if n := min(left, len(run)); n > 0 {
-			kept += sumY(run) * float64(n) / float64(len(run))
-			left -= n
-		}
-	})
-	return kept / float64(k), nil
+	for _, r := range ranked(score, y) {
+		n := min(left, r.n)
+		kept += r.y * n / r.n
+		left -= n
+	}
+	return kept / k, nil
 }
 
 // CoverageAt is the largest coverage whose risk is at most risk, cutting only between different scores; 0 if there is none.

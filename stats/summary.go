@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Options of [Summarise]; the zero value is 10 bins, 95 % intervals, 1,000 resamples and simulations (200 above
-// 20,000 items), no groups or clusters.
+// Options of [Summarise]; the zero value is 10 bins, 95 % intervals, 1,000 resamples and simulations (above 20,000 items
+// 20,000,000/n, at least 200: intervals of many items are narrow, and cost is bounded; chosen), no groups or clusters.
 type Options struct {
 	Bins      int
 	Level     float64
@@ -51,7 +51,8 @@ type Summary struct {
 	Bins          []Bin          `json:"bins"`
 }
 
-// Summarise computes a [Summary]. It fails on empty, unequal or non-finite input and on outcomes outside [0,1]; everything
+// Summarise computes a [Summary]. Bootstrap intervals of all figures come from the same resamples: each is what it would be
+// alone. Time is O(n log n + n·resamples), memory O(n). It fails on empty, unequal or non-finite input and on outcomes outside [0,1]; everything
 // else is a reason on the figure concerned.
 func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	if err := checkScored(score, y); err != nil {
@@ -64,8 +65,8 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	if o.Bins == 0 {
 		o.Bins = 10
 	}
-	if o.Bins < 1 {
-		return Summary{}, rangeError("number of bins", o.Bins, "at least 1")
+	if o.Bins < 1 || o.Bins > maxBins {
+		return Summary{}, rangeError("number of bins", o.Bins, fmt.Sprintf("1 to %d", maxBins))
 	}
 	if o.Level == 0 {
 		o.Level = 0.95
@@ -74,10 +75,7 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	if o.Resamples == 0 {
-		o.Resamples = 1000
-		if n > 20_000 {
-			o.Resamples = 200
-		}
+		o.Resamples = min(1000, max(200, 20_000_000/n))
 	}
 	if o.Resamples < 20 {
 		return Summary{}, rangeError("resamples", o.Resamples, "at least 20")
@@ -89,40 +87,13 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 		}
 		return f
 	}
-	of := func(kind IntervalKind, m Metric) Figure {
-		b := boot
-		b.Kind = kind
-		return figure(b.Of(rng, m, score, y))
-	}
-	s := Summary{N: n, Accuracy: accuracy(y, o)}
-
-	if o.Cluster == nil {
-		s.AUROC = figure(DeLong(score, y, o.Level))
-	} else {
-		s.AUROC = figure(boot.AUROC(rng, score, y))
-	}
+	s := Summary{N: n, Accuracy: accuracy(y, o), AUROC: figure(DeLong(score, y, o.Level))}
 	noGroups := Missing(n, errors.New("no groups given"))
 	s.AUROCWithin, s.SkillWithin = noGroups, noGroups
-	if o.Group != nil {
-		s.AUROCWithin = figure(boot.Figure(rng, n, func(idx []int) (float64, error) {
-			group := make([]int, len(idx))
-			for i, k := range idx {
-				group[i] = o.Group[k]
-			}
-			return AUROCWithin(take(nil, score, idx), take(nil, y, idx), group)
-		}))
-	}
-	s.APCorrect = of(Percentile, AveragePrecision)
-	s.APError = of(Percentile, func(score, y []float64) (float64, error) {
-		return AveragePrecision(mapped(score, func(v float64) float64 { return -v }), mapped(y, func(v float64) float64 { return 1 - v }))
-	})
-	s.AURC, s.EAURC = of(Percentile, AURC), of(Percentile, EAURC)
-	prr := func(share float64) Metric {
-		return func(score, y []float64) (float64, error) { return PRR(score, y, share) }
-	}
-	s.PRR, s.PRRHalf = of(Percentile, prr(1)), of(Percentile, prr(0.5))
+	notProbability := checkUnit(score)
+	s.resampled(boot, rng, score, y, o, notProbability == nil)
 
-	if err := checkUnit(score); err != nil {
+	if err := notProbability; err != nil {
 		missing := Missing(n, fmt.Errorf("not a probability: %w", err))
 		for _, f := range []*Figure{&s.ECE, &s.ECEMass, &s.ECEDebiased, &s.ECEPerfect, &s.ECEDebiasedPerfect, &s.RMSCEDebiased, &s.MCE, &s.SmECE, &s.Brier, &s.LogLoss, &s.Skill, &s.SkillWithin} {
 			*f = missing
@@ -130,29 +101,13 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 		s.Why = []string{missing.Why}
 		return s, nil
 	}
-	// Resampling adds to a binned error the noise that sampling already added; the basic interval takes it off again. It may
-	// then lie below the value, which it is made to include.
-	gap := func(rule Binning, name string, f func([]Bin) float64) Figure {
-		fig := of(Basic, Binned(rule, o.Bins, f))
-		fig.Low, fig.High = max(0, min(fig.Low, fig.Value)), max(fig.High, fig.Value)
-		fig.Method = fmt.Sprintf("%s, %d bins; %s", name, o.Bins, fig.Method)
-		return fig
-	}
-	perfect := func(f func([]Bin) float64) Figure {
-		c, err := PerfectForecaster(rng, score, y, Binned(WidthRight, o.Bins, f), o.Resamples)
-		return figure(c.Perfect, err)
-	}
-	s.ECE = gap(WidthRight, "equal width (lo,hi]", ECE)
-	s.ECEMass = gap(MassQuantile, "equal mass", ECE)
-	s.ECEDebiased = gap(WidthRight, "equal width (lo,hi], debiased (Kumar et al. 2019)", DebiasedECE)
-	s.RMSCEDebiased = gap(WidthRight, "equal width (lo,hi], root mean square, debiased", DebiasedRMSCE)
-	s.MCE = gap(WidthRight, "equal width (lo,hi], largest", MCE)
 	if v, sigma, err := SmECE(score, y); err != nil {
 		s.SmECE = Missing(n, err)
 	} else {
 		s.SmECE = pointOnly(v, n, fmt.Sprintf("smooth ECE, kernel width %.4g", sigma), "no interval is computed")
 	}
-	s.ECEPerfect, s.ECEDebiasedPerfect = perfect(ECE), perfect(DebiasedECE)
+	perfect := perfectBins(rng, score, widthEdges(o.Bins), o.Resamples, ECE, DebiasedECE)
+	s.ECEPerfect, s.ECEDebiasedPerfect = perfect[0], perfect[1]
 	brier := make([]float64, n)
 	for i := range y {
 		brier[i] = (score[i] - y[i]) * (score[i] - y[i])
@@ -163,10 +118,6 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	} else {
 		s.LogLoss = figure(Mean(losses, o.Cluster, o.Level))
 		s.LogLoss.Unit = " nats"
-	}
-	s.Skill = figure(SkillOver(boot, rng, score, y, nil))
-	if o.Group != nil {
-		s.SkillWithin = figure(SkillOver(boot, rng, score, y, o.Group))
 	}
 	bins, err := Bins(score, y, WidthRight, o.Bins)
 	if err != nil {
@@ -184,6 +135,133 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 		s.Cox = &c
 	}
 	return s, nil
+}
+
+// resampled fills in the figures with bootstrap intervals.
+func (s *Summary) resampled(boot Bootstrap, rng *rand.Rand, score, y []float64, o Options, probability bool) {
+	n := len(y)
+	// Items in the order of their scores: then a resample is read from front to back.
+	order := ascending(score)
+	slices.Reverse(order)
+	score, y = take(nil, score, order), take(nil, y, order)
+	var group []int
+	if o.Group != nil {
+		group = permute(o.Group, order)
+	}
+	var cluster []int
+	if o.Cluster != nil {
+		cluster = permute(o.Cluster, order)
+	}
+	unit, units, over := unitsOf(cluster, n)
+	byScore := newRanking(score, y, unit)
+	_, notBinary := checkBinary(score, y)
+	var byOutcome *ranking
+	if notBinary != nil {
+		byOutcome = newRanking(y, y, unit)
+	}
+	var byGroup []*ranking
+	if group != nil && isBinary(y) {
+		byGroup = within(score, y, unit, group)
+	}
+
+	var count []int32
+	var runs, perfect, wrong []tied
+	var quality, area, best float64 // mean outcome, risk–coverage areas of the score and of a perfect one
+	var width, mass []Bin
+	var edges []float64
+	groups := make([][]tied, len(byGroup))
+	upper := widthEdges(o.Bins)
+	weigh := func(drawn []int32) {
+		count = drawn
+		runs = byScore.weigh(count)
+		wrong = reversed(wrong, runs)
+		all, right := sums(runs)
+		if notBinary == nil {
+			perfect = append(perfect[:0], tied{1, right, right}, tied{0, all - right, 0})
+			perfect = slices.DeleteFunc(perfect, func(r tied) bool { return r.n == 0 })
+		} else {
+			perfect = byOutcome.weigh(count)
+		}
+		quality, area, best = right/all, aurc(runs), aurc(perfect)
+		for k, r := range byGroup {
+			groups[k] = r.weigh(count)
+		}
+		if probability {
+			edges = massEdges(edges, runs, o.Bins)
+			width, mass = cut(width, runs, upper), cut(mass, runs, edges)
+		}
+	}
+	// ranked is a figure of two classes.
+	ranked := func(stat func() (float64, error)) func() (float64, error) {
+		return func() (float64, error) {
+			if notBinary != nil {
+				return 0, notBinary
+			}
+			return stat()
+		}
+	}
+	always := func(stat func() float64) func() (float64, error) {
+		return func() (float64, error) { return stat(), nil }
+	}
+	precision := func(_, precision float64) float64 { return precision }
+	list := []estimate{
+		{Percentile, &s.APCorrect, ranked(func() (float64, error) { return precisionRecall(runs, precision) })},
+		{Percentile, &s.APError, ranked(func() (float64, error) { return precisionRecall(wrong, precision) })},
+		{Percentile, &s.AURC, always(func() float64 { return area })},
+		{Percentile, &s.EAURC, always(func() float64 { return area - best })},
+		{Percentile, &s.PRR, func() (float64, error) { return rejection(quality, 1-area, 1-best) }},
+		{Percentile, &s.PRRHalf, func() (float64, error) { return prr(runs, perfect, 0.5) }},
+	}
+	if o.Cluster != nil {
+		list = append(list, estimate{Percentile, &s.AUROC, ranked(func() (float64, error) { return auroc(runs) })})
+	}
+	if o.Group != nil {
+		list = append(list, estimate{Percentile, &s.AUROCWithin, func() (float64, error) {
+			if byGroup == nil {
+				return 0, fmt.Errorf("stats: y: %w", ErrNotBinary)
+			}
+			return auroc(groups...)
+		}})
+	}
+	if !probability {
+		boot.together(rng, n, units, over, weigh, list)
+		return
+	}
+	skill := func(into *Figure, group []int) {
+		k, err := newSkills(score, y, unit, group)
+		if err != nil {
+			*into = Missing(n, err)
+			return
+		}
+		list = append(list, estimate{Percentile, into, func() (float64, error) { return k.of(count) }})
+	}
+	skill(&s.Skill, nil)
+	if o.Group != nil {
+		skill(&s.SkillWithin, group)
+	}
+	type gap struct {
+		into *Figure
+		name string
+		of   func() float64
+	}
+	gaps := []gap{
+		{&s.ECE, "equal width (lo,hi]", func() float64 { return ECE(width) }},
+		{&s.ECEMass, "equal mass", func() float64 { return ECE(mass) }},
+		{&s.ECEDebiased, "equal width (lo,hi], debiased (Kumar et al. 2019)", func() float64 { return DebiasedECE(width) }},
+		{&s.RMSCEDebiased, "equal width (lo,hi], root mean square, debiased", func() float64 { return DebiasedRMSCE(width) }},
+		{&s.MCE, "equal width (lo,hi], largest", func() float64 { return MCE(width) }},
+	}
+	// Resampling adds to a binned error the noise that sampling already added; the basic interval takes it off again. It may
+	// then lie below the value, which it is made to include.
+	for _, g := range gaps {
+		list = append(list, estimate{Basic, g.into, always(g.of)})
+	}
+	boot.together(rng, n, units, over, weigh, list)
+	for _, g := range gaps {
+		f := g.into
+		f.Low, f.High = max(0, min(f.Low, f.Value)), max(f.High, f.Value) // NaN stays
+		f.Method = fmt.Sprintf("%s, %d bins; %s", g.name, o.Bins, f.Method)
+	}
 }
 
 // accuracy is Wilson's interval where that applies: right-or-wrong, independent items.
