@@ -1,7 +1,6 @@
 package learn_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -63,9 +62,7 @@ func TestRecipesOnTheRealModel(t *testing.T) {
 			req.MaxTokens = 32
 			// To reach the ceiling is an outcome, too, and keeps the test short.
 			ledger := llm.NewLedger(llm.Limits{Calls: 16})
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			made, err := c.r.Run(ctx, monitor.NewTrial(monitor.TrialOptions{Model: m, Question: q, Request: req, Ledger: ledger, Seed: 1}), c.p)
+			made, err := c.r.Run(t.Context(), monitor.NewTrial(monitor.TrialOptions{Model: m, Question: q, Request: req, Ledger: ledger, Seed: 1}), c.p)
 			if err != nil && !errors.Is(err, llm.ErrBudget) {
 				t.Fatal(err)
 			}

@@ -100,7 +100,7 @@ func BenchmarkTextsTenByTen(b *testing.B) {
 }
 
 // cpuTime is what the process has used so far, in seconds: wall time says little on a machine that others use too.
-func cpuTime(b *testing.B) float64 {
+func cpuTime(b testing.TB) float64 {
 	b.Helper()
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

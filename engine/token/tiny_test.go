@@ -317,7 +317,7 @@ func TestLongWords(t *testing.T) {
 		text := strings.Repeat(unit, 1<<20/len(unit))
 		start := time.Now()
 		ids := tok.Encode(text, token.Options{ParseSpecial: true})
-		if d := time.Since(start); d > 10*time.Second {
+		if d := time.Since(start); d > 2*time.Minute { // its square would take far longer
 			t.Errorf("1 MB of %q took %v", unit, d)
 		}
 		if tok.Decode(ids) != text {
