@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"gnothi/llm/llmtest"
 )
 
 func TestRun(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer llmtest.NoLeaks(t)
 	for _, size := range []int{1, 2, 5} {
 		p := New(size)
 		busy := make([]atomic.Bool, size)
@@ -38,7 +38,7 @@ func TestRun(t *testing.T) {
 
 // TestShared: more workers than processors, all pools at once: nobody may wait for ever.
 func TestShared(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer llmtest.NoLeaks(t)
 	done := make(chan int64)
 	for range 4 {
 		go func() {
@@ -56,7 +56,6 @@ func TestShared(t *testing.T) {
 			t.Errorf("sum %d, want %d", got, 500*28)
 		}
 	}
-	time.Sleep(10 * time.Millisecond)
 }
 
 func BenchmarkRun(b *testing.B) {
