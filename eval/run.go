@@ -28,6 +28,7 @@ type Options struct {
 	Seed        uint64         // root of everything random; Source.Rand is made from it
 	Concurrency int            // items at a time; 0 is 4. How many calls a model takes at a time is the model's ([llm.Limiter])
 	Limits      llm.Limits     // ceilings on the whole run
+	Account     llm.Account    // what the run spends where that is counted elsewhere, with its ceilings instead of Limits; nil: here
 	MaxTokens   int            // ceiling on every reply, whatever a study asks for; 0: none
 	Policy      control.Policy // how questions are answered, for studies that leave it open; nil: as the study has it
 	// Log keeps the run; nil keeps it in memory.
@@ -261,7 +262,11 @@ func NewWorker(suite Suite, subject Subject, o *Options) (*Worker, error) {
 	if o.MaxTokens > 0 {
 		subject = subject.each(func(m llm.Model) llm.Model { return shortened{m, o.MaxTokens} })
 	}
-	return &Worker{suite, subject, *o, llm.NewLedger(o.Limits)}, nil
+	account := llm.NewLedger(o.Limits)
+	if o.Account != nil {
+		account = llm.NewLedgerWithin(o.Account)
+	}
+	return &Worker{suite, subject, *o, account}, nil
 }
 
 // charge counts what an earlier life of the run spent. What is spent is spent,
