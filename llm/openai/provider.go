@@ -350,10 +350,10 @@ func (p *Provider) readWhole(resp *upstream.Response, op llm.Op, indices []int) 
 	if err != nil {
 		return nil, err
 	}
-	if inBand(data) {
+	res, err := DecodeResponse(data)
+	if err != nil && inBand(data) {
 		return nil, p.client.ErrorFrom(resp.Status, data)
 	}
-	res, err := DecodeResponse(data)
 	if err != nil {
 		return nil, p.client.Malformed(resp.Status, "%v", err)
 	}

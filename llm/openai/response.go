@@ -24,27 +24,43 @@ const roundOff = 1e-3
 // content nor anything in its place, an index twice, log-probabilities above 0
 // (but for rounding), negative usage.
 func DecodeResponse(body []byte) (*llm.Result, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, fmt.Errorf("the answer is not a JSON object: %w", err)
+	if !json.Valid(body) {
+		return nil, fmt.Errorf("the answer is not a JSON object: %w", json.Unmarshal(body, new(any)))
 	}
-	var raws []json.RawMessage
-	if err := json.Unmarshal(fields["choices"], &raws); fields["choices"] == nil || err != nil {
+	if body[skip(body, 0)] != '{' {
+		return nil, fmt.Errorf("the answer is not a JSON object")
+	}
+	var choices, model, usage json.RawMessage
+	rest := object{make([]byte, 0, len(body))}
+	for name, raw := range members(body) {
+		switch name {
+		case "choices":
+			choices = raw
+			continue
+		case "model":
+			model = raw
+		case "usage":
+			usage = raw
+		}
+		rest.set(name, raw)
+	}
+	if len(choices) == 0 || choices[0] != '[' {
 		return nil, fmt.Errorf("the answer has no list of choices")
 	}
-	if len(raws) == 0 {
-		return nil, fmt.Errorf("the answer has no choices")
-	}
-	delete(fields, "choices")
-	res, err := decodeEnvelope(fields)
+	res, err := decodeEnvelope(model, usage)
 	if err != nil {
 		return nil, err
 	}
-	res.Choices = make([]llm.Choice, len(raws))
-	for i, raw := range raws {
-		if res.Choices[i], err = decodeChoice(raw); err != nil {
-			return nil, fmt.Errorf("choice %d: %w", i, err)
+	res.Raw = rest.bytes()
+	for raw := range elements(choices) {
+		c, err := decodeChoice(raw)
+		if err != nil {
+			return nil, fmt.Errorf("choice %d: %w", len(res.Choices), err)
 		}
+		res.Choices = append(res.Choices, c)
+	}
+	if len(res.Choices) == 0 {
+		return nil, fmt.Errorf("the answer has no choices")
 	}
 	slices.SortStableFunc(res.Choices, func(a, b llm.Choice) int { return cmp.Compare(a.Index, b.Index) })
 	for i := 1; i < len(res.Choices); i++ {
@@ -55,34 +71,38 @@ func DecodeResponse(body []byte) (*llm.Result, error) {
 	return res, nil
 }
 
-// decodeEnvelope reads what stands around the choices.
-func decodeEnvelope(fields map[string]json.RawMessage) (*llm.Result, error) {
+// decodeEnvelope reads what stands around the choices. Either may be nil.
+func decodeEnvelope(model, usage json.RawMessage) (*llm.Result, error) {
 	res := &llm.Result{}
-	_ = json.Unmarshal(fields["model"], &res.Model) // some servers leave it out
-	var usage *struct {
-		Prompt     *int64 `json:"prompt_tokens"`
-		Completion *int64 `json:"completion_tokens"`
-		Hit        int64  `json:"prompt_cache_hit_tokens"` // DeepSeek
-		Details    struct {
-			Cached int64 `json:"cached_tokens"`
-		} `json:"prompt_tokens_details"`
+	_ = readString(model, &res.Model) // some servers leave it out
+	var prompt, completion, hit, cached int64
+	if usage != nil && usage[0] != '{' && usage[0] != 'n' {
+		return nil, fmt.Errorf("usage is no object")
 	}
-	if err := json.Unmarshal(orNull(fields["usage"]), &usage); err != nil {
-		return nil, fmt.Errorf("usage: %w", err)
+	for name, raw := range members(usage) {
+		var err error
+		switch name {
+		case "prompt_tokens":
+			err = readInt(raw, &prompt)
+		case "completion_tokens":
+			err = readInt(raw, &completion)
+		case "prompt_cache_hit_tokens": // DeepSeek
+			err = readInt(raw, &hit)
+		case "prompt_tokens_details":
+			for name, raw := range members(raw) {
+				if name == "cached_tokens" {
+					err = readInt(raw, &cached)
+				}
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("usage: %s: %w", name, err)
+		}
 	}
-	if usage != nil {
-		if usage.Prompt != nil {
-			res.Usage.PromptTokens = *usage.Prompt
-		}
-		if usage.Completion != nil {
-			res.Usage.CompletionTokens = *usage.Completion
-		}
-		res.Usage.PromptCached = min(max(usage.Details.Cached, usage.Hit, 0), res.Usage.PromptTokens)
-		if res.Usage.PromptTokens < 0 || res.Usage.CompletionTokens < 0 {
-			return nil, fmt.Errorf("usage is negative: %d and %d tokens", res.Usage.PromptTokens, res.Usage.CompletionTokens)
-		}
+	if prompt < 0 || completion < 0 {
+		return nil, fmt.Errorf("usage is negative: %d and %d tokens", prompt, completion)
 	}
-	res.Raw = marshal(fields)
+	res.Usage = llm.Usage{PromptTokens: prompt, CompletionTokens: completion, PromptCached: min(max(cached, hit, 0), prompt)}
 	return res, nil
 }
 
@@ -95,66 +115,71 @@ func orNull(raw json.RawMessage) json.RawMessage {
 
 func decodeChoice(raw json.RawMessage) (llm.Choice, error) {
 	c := llm.Choice{Raw: raw}
-	var w struct {
-		Index    int             `json:"index"`
-		Text     *string         `json:"text"` // completions
-		Message  json.RawMessage `json:"message"`
-		Finish   *string         `json:"finish_reason"`
-		LogProbs json.RawMessage `json:"logprobs"`
-	}
-	if err := json.Unmarshal(raw, &w); err != nil {
-		return c, err
-	}
-	if w.Index < 0 || w.Index > 1<<20 {
-		return c, fmt.Errorf("index %d is out of range", w.Index)
-	}
-	c.Index = w.Index
-	if w.Finish != nil {
-		c.Finish = *w.Finish
-	}
-	if w.Text != nil {
-		c.Text = *w.Text
-	} else {
-		text, reasoning, err := decodeAnswer(w.Message)
+	var index int64
+	var text, message, logProbs json.RawMessage
+	for name, raw := range members(raw) {
+		var err error
+		switch name {
+		case "index":
+			err = readInt(raw, &index)
+		case "text": // completions
+			text, err = raw, readString(raw, &c.Text)
+		case "message":
+			message = raw
+		case "finish_reason":
+			err = readString(raw, &c.Finish)
+		case "logprobs":
+			logProbs = raw
+		}
 		if err != nil {
+			return c, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if index < 0 || index > 1<<20 {
+		return c, fmt.Errorf("index %d is out of range", index)
+	}
+	c.Index = int(index)
+	if isZero(orNull(text), false) {
+		var err error
+		if c.Text, c.Reasoning, err = decodeAnswer(message); err != nil {
 			return c, err
 		}
-		c.Text, c.Reasoning = text, reasoning
 	}
 	var err error
-	c.Tokens, err = decodeLogProbs(w.LogProbs)
+	c.Tokens, err = decodeLogProbs(logProbs)
 	return c, err
 }
 
-// instead are the fields that may stand in a message in place of its content.
-var instead = []string{"tool_calls", "function_call", "refusal", "audio", "images", "annotations"}
-
+// decodeAnswer reads a message. The reasoning is what servers put beside the
+// content (DeepSeek and vLLM: reasoning_content; OpenRouter and Ollama:
+// reasoning).
 func decodeAnswer(message json.RawMessage) (text, reasoning string, err error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(orNull(message), &fields); err != nil || fields == nil {
+	if len(message) == 0 || message[0] != '{' {
 		return "", "", fmt.Errorf("has no message")
 	}
-	text, _, err = contentText(fields["content"])
-	if err != nil {
+	var content json.RawMessage
+	var other string
+	instead := false
+	for name, raw := range members(message) {
+		switch name {
+		case "content":
+			content = raw
+		case "reasoning_content":
+			_ = readString(raw, &reasoning) // of another type it is none
+		case "reasoning":
+			_ = readString(raw, &other)
+		case "tool_calls", "function_call", "refusal", "audio", "images", "annotations": // may stand in place of content
+			instead = instead || !isZero(raw, true)
+		}
+	}
+	if text, _, err = contentText(content); err != nil {
 		return "", "", fmt.Errorf("content %w", err)
 	}
-	reasoning = reasoningText(fields)
-	if isZero(orNull(fields["content"]), false) && reasoning == "" &&
-		!slices.ContainsFunc(instead, func(f string) bool { return !isZero(orNull(fields[f]), true) }) {
+	reasoning = cmp.Or(reasoning, other)
+	if isZero(orNull(content), false) && reasoning == "" && !instead {
 		return "", "", fmt.Errorf("content is null and nothing stands in its place")
 	}
 	return text, reasoning, nil
-}
-
-// reasoningText gives the reasoning that servers put beside the content
-// (DeepSeek and vLLM: reasoning_content; OpenRouter and Ollama: reasoning).
-func reasoningText(fields map[string]json.RawMessage) (s string) {
-	for _, name := range []string{"reasoning_content", "reasoning"} {
-		if json.Unmarshal(orNull(fields[name]), &s) == nil && s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // wireToken is a token in the layout of chat completions.
@@ -168,17 +193,17 @@ type wireToken struct {
 // decodeLogProbs reads the layout of chat completions ({content: [{token, …}]})
 // and that of completions ({tokens, token_logprobs, top_logprobs}).
 func decodeLogProbs(raw json.RawMessage) ([]llm.Token, error) {
-	var w *struct {
+	var w struct {
 		Content  []wireToken           `json:"content"`
 		Tokens   []string              `json:"tokens"`
 		LogProbs []*float64            `json:"token_logprobs"`
 		Top      []map[string]*float64 `json:"top_logprobs"`
 	}
-	if err := json.Unmarshal(orNull(raw), &w); err != nil {
-		return nil, fmt.Errorf("logprobs: %w", err)
-	}
-	if w == nil {
+	if isZero(orNull(raw), false) {
 		return nil, nil
+	}
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return nil, fmt.Errorf("logprobs: %w", err)
 	}
 	if w.Content == nil && w.Tokens != nil {
 		if len(w.LogProbs) != len(w.Tokens) || w.Top != nil && len(w.Top) != len(w.Tokens) {

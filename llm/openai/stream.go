@@ -167,10 +167,11 @@ func (a *Assembler) Result() (*llm.Result, error) {
 	if string(top["object"]) == `"chat.completion.chunk"` {
 		top["object"] = json.RawMessage(`"chat.completion"`)
 	}
-	res, err := decodeEnvelope(top)
+	res, err := decodeEnvelope(top["model"], top["usage"])
 	if err != nil {
 		return nil, err
 	}
+	res.Raw = marshal(top)
 	for _, index := range slices.Sorted(maps.Keys(a.choices)) {
 		c := a.choices[index]
 		fields := maps.Clone(c.rest)

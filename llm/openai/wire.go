@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -215,7 +214,7 @@ func contentText(raw json.RawMessage) (text string, plain bool, err error) {
 	case len(raw) == 0 || string(raw) == "null":
 		return "", false, nil
 	case raw[0] == '"':
-		err = json.Unmarshal(raw, &text)
+		err = readString(raw, &text)
 		return text, true, err
 	}
 	var parts []struct {
@@ -290,58 +289,22 @@ func EncodeRequest(r llm.Request, c Call) ([]byte, error) {
 }
 
 func encodeMessages(messages []llm.Message) json.RawMessage {
-	var b bytes.Buffer
-	b.WriteByte('[')
+	size := 2
+	for _, m := range messages {
+		size += len(m.Raw) + len(m.Text) + len(m.Text)/16 + 48
+	}
+	b := append(make([]byte, 0, size), '[')
 	for i, m := range messages {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
 		if m.Raw != nil {
-			b.Write(m.Raw)
+			b = append(b, m.Raw...)
 			continue
 		}
-		o := object{}
-		o.set("role", m.Role)
-		o.set("content", m.Text)
-		b.Write(o.bytes())
+		b = appendString(append(b, `{"role":`...), m.Role)
+		b = appendString(append(b, `,"content":`...), m.Text)
+		b = append(b, '}')
 	}
-	b.WriteByte(']')
-	return b.Bytes()
-}
-
-// object writes a JSON object field by field, raw values as they are.
-type object struct{ b bytes.Buffer }
-
-func (o *object) set(name string, v any) {
-	if o.b.Len() == 0 {
-		o.b.WriteByte('{')
-	} else {
-		o.b.WriteByte(',')
-	}
-	o.b.Write(marshal(name))
-	o.b.WriteByte(':')
-	if raw, ok := v.(json.RawMessage); ok {
-		o.b.Write(raw)
-		return
-	}
-	o.b.Write(marshal(v))
-}
-
-func (o *object) bytes() []byte {
-	if o.b.Len() == 0 {
-		return []byte("{}")
-	}
-	return append(o.b.Bytes(), '}')
-}
-
-// marshal writes a value without escaping <, > and &: many servers' logs and
-// some tokenizers' authors read bodies.
-func marshal(v any) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic("openai: a value of our own does not encode: " + err.Error())
-	}
-	return bytes.TrimRight(b.Bytes(), "\n")
+	return append(b, ']')
 }
