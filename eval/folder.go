@@ -40,11 +40,29 @@ type Header struct {
 const runFile = "run.sqlite"
 
 // Folder is a run that is kept in a folder: a [Log] that outlives the process.
+// One that is kept elsewhere ([NewFolder]) has its reports there.
 type Folder struct {
 	Header Header
 	dir    string
-	run    *store.Run
+	where  string // what messages call it
+	run    Keeper
 	begun  map[int]bool // items with calls of an earlier life
+	shared bool         // others work on it too: any item may have such calls
+}
+
+// Keeper is what keeps the rows and calls of a run: [store.Run], and its like in
+// a database that many machines share.
+type Keeper interface {
+	Header(ctx context.Context) ([]byte, error)
+	SetHeader(ctx context.Context, header []byte) error
+	AddCalls(item int, calls []store.Call) error
+	AddRow(row store.Row, durable func()) error
+	Flush() error
+	Rows(ctx context.Context, from int, bodies bool) iter.Seq2[store.Row, error]
+	Calls(ctx context.Context, item int) ([]store.Call, error)
+	Begun(ctx context.Context) ([]int, error)
+	Forget(ctx context.Context, outcome string) (int64, error)
+	Close() error
 }
 
 // CreateRun begins a run in a folder, which is made; one that holds a run
@@ -59,44 +77,55 @@ func CreateRun(ctx context.Context, dir string, h Header) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Folder{Header: h, dir: dir, run: run}, nil
+	return &Folder{Header: h, dir: dir, where: dir, run: run}, nil
 }
 
 // OpenRun opens a run to go on with it. One that another process works on is an
 // error that wraps [store.ErrLocked].
 func OpenRun(ctx context.Context, dir string) (*Folder, error) {
 	run, err := store.OpenRun(ctx, filepath.Join(dir, runFile))
-	return newFolder(ctx, dir, run, err)
+	if err != nil {
+		return nil, err
+	}
+	return readHeader(ctx, &Folder{dir: dir, where: dir, run: run})
 }
 
 // ReadRun opens a run to look at it, also while it goes on.
 func ReadRun(ctx context.Context, dir string) (*Folder, error) {
 	run, err := store.ReadRun(ctx, filepath.Join(dir, runFile))
-	return newFolder(ctx, dir, run, err)
-}
-
-func newFolder(ctx context.Context, dir string, run *store.Run, err error) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Folder{dir: dir, run: run}
-	raw, err := run.Header(ctx)
+	return readHeader(ctx, &Folder{dir: dir, where: dir, run: run})
+}
+
+// NewFolder gives a run that many machines share, and that is kept elsewhere:
+// where is what messages call that, dir the folder of its reports.
+func NewFolder(ctx context.Context, run Keeper, where, dir string) (*Folder, error) {
+	return readHeader(ctx, &Folder{dir: dir, where: where, run: run, shared: true})
+}
+
+func readHeader(ctx context.Context, f *Folder) (*Folder, error) {
+	raw, err := f.run.Header(ctx)
 	if err == nil {
 		if err = json.Unmarshal(raw, &f.Header); err == nil && (f.Header.Schema != 1 || f.Header.Study == "") {
 			err = fmt.Errorf("its header has version %d of study %q: not one that this gnothi wrote", f.Header.Schema, f.Header.Study)
 		}
 		if err != nil {
-			err = fmt.Errorf("run %s: %w", dir, err)
+			err = fmt.Errorf("run %s: %w", f.where, err)
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, run.Close())
+		return nil, errors.Join(err, f.run.Close())
 	}
 	return f, nil
 }
 
-// Dir is where the run is.
+// Dir is where the run's reports are, and the run itself unless it is shared.
 func (f *Folder) Dir() string { return f.dir }
+
+// Where is what messages call the run.
+func (f *Folder) Where() string { return f.where }
 
 // Close makes what was handed over durable and lets the run go.
 func (f *Folder) Close() error { return f.run.Close() }
@@ -112,7 +141,7 @@ func (f *Folder) Begin(ctx context.Context, items int, digest string) ([]Done, e
 		return nil, f.run.SetHeader(ctx, raw)
 	}
 	if f.Header.Digest != digest || f.Header.Items != items {
-		return nil, fmt.Errorf("run %s: %w: it had %d items, there are %d (digest %.8s, now %.8s): put the data back as they were, or begin a new run", f.dir, ErrChanged, f.Header.Items, items, f.Header.Digest, digest)
+		return nil, fmt.Errorf("run %s: %w: it had %d items, there are %d (digest %.8s, now %.8s): put the data back as they were, or begin a new run", f.where, ErrChanged, f.Header.Items, items, f.Header.Digest, digest)
 	}
 	done, err := f.Done(ctx)
 	if err != nil {
@@ -136,7 +165,7 @@ func (f *Folder) Done(ctx context.Context) ([]Done, error) {
 		d := Done{Index: row.Item, Key: row.Key, Outcome: row.Outcome}
 		var s summary
 		if err := json.Unmarshal(row.Summary, &s); err != nil {
-			return nil, fmt.Errorf("run %s: item %d: %w", f.dir, row.Item, err)
+			return nil, fmt.Errorf("run %s: item %d: %w", f.where, row.Item, err)
 		}
 		d.Spend, _ = s.spend()
 		done = append(done, d)
@@ -193,7 +222,7 @@ func (f *Folder) record(row store.Row) (Record, error) {
 	var s summary
 	var b body
 	if err := errors.Join(json.Unmarshal(row.Summary, &s), json.Unmarshal(row.Body, &b)); err != nil {
-		return rec, fmt.Errorf("run %s: item %d: %w: the run was changed by something else than gnothi", f.dir, row.Item, err)
+		return rec, fmt.Errorf("run %s: item %d: %w: the run was changed by something else than gnothi", f.where, row.Item, err)
 	}
 	rec.Spend, rec.WallMS = s.spend()
 	rec.Error, rec.Item, rec.Result = b.Error, b.Item, b.Result
@@ -211,7 +240,7 @@ func (f *Folder) Calls(ctx context.Context, item int) ([]llm.Written, error) {
 	for _, c := range calls {
 		var w llm.Written
 		if err := json.Unmarshal(c.Value, &w); err != nil {
-			return nil, fmt.Errorf("run %s: item %d: call %s: %w", f.dir, item, c.Key, err)
+			return nil, fmt.Errorf("run %s: item %d: call %s: %w", f.where, item, c.Key, err)
 		}
 		out = append(out, w)
 	}
@@ -232,13 +261,18 @@ func (f *Folder) Forget(ctx context.Context, outcome string) (int64, error) {
 // Report measures what the run holds.
 func (f *Folder) Report(ctx context.Context, suite Suite) (*Report, error) {
 	if f.Header.Digest == "" {
-		return nil, fmt.Errorf("run %s: it was cut off before it had begun; resume it", f.dir)
+		return nil, fmt.Errorf("run %s: it was cut off before it had begun; resume it", f.where)
 	}
 	return NewReport(suite, f.Header.Model, f.Header.Items, f.Records(ctx, 0))
 }
 
 // WriteFile writes a file of the run's folder, whole or not at all.
 func (f *Folder) WriteFile(name string, write func(*os.File) error) error {
+	if f.shared {
+		if err := os.MkdirAll(f.dir, 0o755); err != nil {
+			return err
+		}
+	}
 	tmp, err := os.CreateTemp(f.dir, name+".*")
 	if err != nil {
 		return err
@@ -254,7 +288,7 @@ func (f *Folder) WriteFile(name string, write func(*os.File) error) error {
 // Journal implements [Log].
 func (f *Folder) Journal(item int) llm.Journal {
 	j := &journal{run: f.run, item: item}
-	if f.begun[item] {
+	if f.shared || f.begun[item] {
 		j.old, j.err = f.written(item)
 	}
 	return j
@@ -270,7 +304,7 @@ func (f *Folder) written(item int) (map[string][]byte, error) {
 }
 
 type journal struct {
-	run  *store.Run
+	run  Keeper
 	item int
 	old  map[string][]byte // of an earlier life
 	err  error

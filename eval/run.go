@@ -131,6 +131,16 @@ func (p *plan) tasks() iter.Seq2[Task, error] {
 	}
 }
 
+// Tasks says what there is to ask about: how many items, a digest of them, and the
+// items one after the other.
+func Tasks(suite Suite, o Options) (n int, digest string, tasks iter.Seq2[Task, error], err error) {
+	p, err := newPlan(suite, o)
+	if err != nil {
+		return 0, "", nil, fmt.Errorf("study %s: %w", suite.Describe().Name, err)
+	}
+	return len(p.keys), p.digest, p.tasks(), nil
+}
+
 // Run asks about every item of a suite and reports. When a budget ends, the
 // items that could not be asked are counted as such and the report is of the
 // others. With a cancelled context or a closed [Options.Stop] it returns the
