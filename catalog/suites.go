@@ -9,6 +9,7 @@ import (
 // suites.
 func Suites() []eval.Suite {
 	return []eval.Suite{
+		studies.PlainQA(),
 		studies.KnowWhatTheyKnow(),
 		studies.SelfFamiliarity(),
 		studies.LineOfDuty(),

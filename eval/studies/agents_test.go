@@ -25,28 +25,31 @@ func TestPaperAgents(t *testing.T) {
 		// Half are right at once. The reflection gives the answer away in each part; who
 		// sees it takes it, others guess wrongly, except that the solution helps all.
 		m := model("student", func(prompt, _ string, _ int) string {
+			// The options are turned from question to question.
+			right := letterOf(prompt, "blue")
+			wrong := string('A' + (right[0]-'A'+1)%3)
 			var n int
 			fmt.Sscanf(prompt[strings.Index(prompt, "Which is number"):], "Which is number %d?", &n)
 			switch {
 			case strings.Contains(prompt, "Write five short parts"):
-				if !strings.Contains(prompt, "The right answer is \"C) blue\"") {
+				if !strings.Contains(prompt, "The right answer is \""+right+") blue\"") {
 					t.Errorf("not told the answer: %q", prompt)
 				}
-				return "Explanation: it was C, not A.\nKeywords: haste\nSolution: rule out the others, so blue. Answer(\"C\")\nMind the hint.\nInstructions: A step at a time.\nAdvice: Cats help."
+				return "Explanation: it was " + right + ", not " + wrong + ".\nKeywords: haste\nSolution: rule out the others, so blue. Answer(\"" + right + "\")\nMind the hint.\nInstructions: A step at a time.\nAdvice: Cats help."
 			case strings.Contains(prompt, "the answer was wrong"):
 				notes := strings.ReplaceAll(between(prompt, "struck out:", "Think step by step"), text.Redacted, "-")
-				if strings.Contains(notes, "C") && !strings.Contains(notes, "Cats") || strings.Contains(notes, "blue") || strings.Contains(notes, "Mind the hint") {
-					return "Answer: C"
+				if strings.Contains(notes, "was "+right) || strings.Contains(notes, `"`+right+`"`) || strings.Contains(notes, "blue") || strings.Contains(notes, "Mind the hint") {
+					return "Answer: " + right
 				}
 				if strings.Contains(notes, "Cats") && notes != ` "Cats help."`+"\n" {
 					t.Errorf("advice is %q", notes)
 				}
-				return "Answer: B"
+				return "Answer: " + wrong
 			}
 			if n%2 == 0 {
-				return "Answer: C"
+				return "Answer: " + right
 			}
-			return "Answer: A"
+			return "Answer: " + wrong
 		})
 		report, results := runs[studies.AgentsResult](t, studies.ReflectionAgents(), eval.Subject{Model: m}, eval.Options{Source: eval.Source{Dir: dir}})
 		is(t, report.Measures, "before: accuracy", .5, 0)

@@ -3,6 +3,7 @@ package studies
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 
 	"gnothi/eval"
@@ -41,7 +42,7 @@ func BStar() eval.Suite {
 		Name:  "b-star",
 		About: "balance of exploration and exploitation over temperature and reward threshold",
 		Needs: "logprobs",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 60, answerable) },
 		Ask:   askBStar, Measure: measureBStar,
 	}
 }

@@ -39,15 +39,15 @@ func bare(s string) string { return strings.ToLower(strings.Join(strings.Fields(
 func chainItems(s eval.Source, n int) ([]Chain, error) {
 	var out []Chain
 	for _, task := range append([]string{""}, chainTasks...) {
-		name := task + ".jsonl"
+		files := []string{task + ".jsonl"}
 		if task == "" {
-			name = "chains.jsonl"
+			files = compressed("chains.jsonl")
 		}
-		path, ok := s.Path(name)
-		if !ok {
+		paths := found(s, "bigbench-mistake", files...)
+		if len(paths) == 0 {
 			continue
 		}
-		if err := jsonl.Each(path, func(_ int, line []byte) error {
+		if err := eachLine(paths[0], func(_ int, line []byte) error {
 			var c Chain
 			if err := jsonl.Decode(line, &c); err != nil {
 				return err
@@ -63,7 +63,7 @@ func chainItems(s eval.Source, n int) ([]Chain, error) {
 			}
 			out = append(out, c)
 			return nil
-		}, nil); err != nil {
+		}); err != nil {
 			return nil, err
 		}
 	}

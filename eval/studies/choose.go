@@ -83,6 +83,9 @@ func rotations(n int) [][]int {
 	return out
 }
 
+// orderOf is the order of n things turned by so many places to the left.
+func orderOf(n, turn int) []int { return rotations(n)[(turn%n+n)%n] }
+
 // preambles begin what gives an author away more than what the author says.
 var preambles = []string{"sure", "certainly", "of course", "here is", "here's", "here are", "absolutely", "great question", "okay", "as an ai", "happy to"}
 

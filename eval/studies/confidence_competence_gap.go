@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 
@@ -39,9 +40,9 @@ func ConfidenceGap() eval.Suite {
 		Name:  "confidence-competence-gap",
 		About: "rates itself before and after each answer, by subject and difficulty",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) {
+		Items: func(s eval.Source) iter.Seq2[QA, error] {
 			return qaItems(s, 300, func(q QA) bool { return !q.Unanswerable })
-		}),
+		},
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (GapResult, error) {
 			r := GapResult{Kind: q.Kind, Level: q.Level}
 			before, err := s.Aside(ctx, monitor.Aside{Role: "before", Text: rateBefore.Fill("question", q.Question), MaxTokens: 16})

@@ -2,6 +2,7 @@ package studies
 
 import (
 	"context"
+	"iter"
 
 	"gnothi/control"
 	"gnothi/eval"
@@ -44,7 +45,7 @@ func ConfidenceVsCritique() eval.Suite {
 		Name:  "confidence-vs-critique",
 		About: "right answers kept and wrong ones mended by a second answer, under five prompts",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 100, answerable) },
 		Ask:   askCritique,
 		Measure: func(rs []Looks) []eval.Measure {
 			var names []string

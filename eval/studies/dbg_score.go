@@ -2,13 +2,12 @@ package studies
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 
 	"gnothi/eval"
+	"gnothi/internal/jsonl"
 	"gnothi/monitor"
 	"gnothi/monitor/judge"
 	"gnothi/monitor/prompt"
@@ -87,49 +86,59 @@ func SelfPreferenceScore() eval.Suite {
 
 // pairItems reads the user's pairs.
 func pairItems(s eval.Source) ([]PairOfTexts, error) {
-	path, ok := s.Path("testset-v1.json")
-	if !ok {
-		items, err := eval.Lines(s, "pairs.jsonl", pairsOfTexts)
-		for i, p := range items {
-			for _, v := range p.People {
-				if err == nil && !(v >= 0 && v <= 1) {
-					err = fmt.Errorf("pairs.jsonl: pair %d: a vote of %v: want 0 to 1", i+1, v)
-				}
-			}
+	paths := found(s, "pandalm", "testset-v1.json")
+	if len(paths) == 0 {
+		return lines(s, "pairs.jsonl", pairsOfTexts, PairOfTexts.check)
+	}
+	var out []PairOfTexts
+	err := eachElement(paths[0], "", func(_ int, b []byte) error {
+		p, err := readPandaLM(b)
+		out = append(out, p)
+		return err
+	})
+	return out, err
+}
+
+func (p PairOfTexts) check() error {
+	for _, v := range p.People {
+		if !(v >= 0 && v <= 1) {
+			return fmt.Errorf("field \"people\": a vote of %v: want 0 to 1", v)
 		}
-		return items, err
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+	if p.Prompt == "" {
+		return errors.New(`field "prompt": missing or empty`)
 	}
-	var rows []struct {
+	return nil
+}
+
+// readPandaLM reads a pair of the test set of PandaLM.
+func readPandaLM(b []byte) (PairOfTexts, error) {
+	var r struct {
 		Instruction string `json:"instruction"`
 		Input       string `json:"input"`
 		A           any    `json:"response1"` // one of them is a bare true
 		B           any    `json:"response2"`
-		One         int    `json:"annotator1"`
-		Two         int    `json:"annotator2"`
-		Three       int    `json:"annotator3"`
+		One         *int   `json:"annotator1"`
+		Two         *int   `json:"annotator2"`
+		Three       *int   `json:"annotator3"`
 	}
-	if err := json.Unmarshal(b, &rows); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err := jsonl.Decode(b, &r); err != nil {
+		return PairOfTexts{}, err
 	}
-	var out []PairOfTexts
-	for i, r := range rows {
-		p := PairOfTexts{r.Instruction, fmt.Sprint(r.A), fmt.Sprint(r.B), nil}
-		if r.Input != "" {
-			p.Prompt += "\n" + r.Input
+	if r.Instruction == "" || r.A == nil || r.B == nil {
+		return PairOfTexts{}, errors.New("want instruction, response1 and response2")
+	}
+	p := PairOfTexts{Prompt: r.Instruction, A: fmt.Sprint(r.A), B: fmt.Sprint(r.B)}
+	if r.Input != "" {
+		p.Prompt += "\n" + r.Input
+	}
+	for i, v := range []*int{r.One, r.Two, r.Three} {
+		if v == nil || *v < 0 || *v > 2 {
+			return p, fmt.Errorf("field \"annotator%d\": want 0, 1 or 2", i+1)
 		}
-		for _, v := range []int{r.One, r.Two, r.Three} {
-			if v < 0 || v > 2 {
-				return nil, fmt.Errorf("%s: pair %d: annotation %d: want 0, 1 or 2", path, i+1, v)
-			}
-			p.People = append(p.People, []float64{0.5, 1, 0}[v])
-		}
-		out = append(out, p)
+		p.People = append(p.People, []float64{0.5, 1, 0}[*v])
 	}
-	return out, nil
+	return p, nil
 }
 
 func askDBG(ctx context.Context, s *eval.Session, p PairOfTexts) (DBGResult, error) {

@@ -2,7 +2,9 @@ package studies
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,11 +28,24 @@ const (
 type debateItem struct {
 	Motion string `json:"motion"`
 	Arm    string `json:"arm"`
+	// Against: the studied model argues against the motion and speaks second.
+	Against bool `json:"against,omitempty"`
+}
+
+func (i debateItem) check() error {
+	if i.Motion == "" {
+		return errors.New(`field "motion": missing or empty`)
+	}
+	if !slices.Contains([]string{ArmCross, ArmSelf, ArmInformed, ArmPublic}, i.Arm) {
+		return fmt.Errorf("field \"arm\": %q: want %s, %s, %s or %s", i.Arm, ArmCross, ArmSelf, ArmInformed, ArmPublic)
+	}
+	return nil
 }
 
 // DebateResult is the bets of a debate: of both sides, after the opening, the
 // rebuttal and the closing, from 0 to 100; null: none could be read.
 type DebateResult struct {
+	Related
 	Arm      string         `json:"arm"`
 	Bets     [2][3]*float64 `json:"bets"`
 	Thoughts [2][3]*float64 `json:"thoughts"` // the last number stated in the reasoning before a bet, where the model shows any
@@ -57,7 +72,8 @@ var rounds = [3]string{"opening", "rebuttal", "closing"}
 // two bets on the same debate of a model with itself sum to. In the arm cross the
 // opponent is the first --peer, without one the same model unannounced. Chosen:
 // the wording, speeches under 120 words, ten motions (a user's: motions.jsonl,
-// lines of {motion, arm}). A bet off the scale is unparsed, not clamped; a
+// lines of {motion, arm, against}); beside another model the studied one argues as
+// often for as against. A bet off the scale is unparsed, not clamped; a
 // missing one is asked for once again.
 func DebateOverconfidence() eval.Suite {
 	return eval.Study[debateItem, DebateResult]{
@@ -66,12 +82,14 @@ func DebateOverconfidence() eval.Suite {
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]debateItem, error) {
 			var sample []debateItem
-			for _, m := range motions {
+			next := places{rng: s.Rand}
+			for _, i := range s.Rand.Perm(len(motions)) {
+				against := next.turn(2, 0) == 1
 				for _, arm := range []string{ArmCross, ArmSelf, ArmInformed, ArmPublic} {
-					sample = append(sample, debateItem{m, arm})
+					sample = append(sample, debateItem{motions[i], arm, against})
 				}
 			}
-			return eval.Lines(s, "motions.jsonl", sample)
+			return lines(s, "motions.jsonl", sample, debateItem.check)
 		}),
 		Ask:     askDebate,
 		Measure: measureDebate,
@@ -79,7 +97,7 @@ func DebateOverconfidence() eval.Suite {
 }
 
 func askDebate(ctx context.Context, s *eval.Session, item debateItem) (DebateResult, error) {
-	r := DebateResult{Arm: item.Arm}
+	r := DebateResult{Related: Related{item.Motion}, Arm: item.Arm}
 	about, who := "", "Nobody else will see your bet."
 	switch item.Arm {
 	case ArmCross:
@@ -94,7 +112,9 @@ func askDebate(ctx context.Context, s *eval.Session, item debateItem) (DebateRes
 	}
 	sides := [2]*monitor.Trial{s.Trial, s.Trial}
 	if item.Arm == ArmCross && len(s.Peers) > 0 {
-		sides[1] = s.Peers[0]
+		if sides[1] = s.Peers[0]; item.Against {
+			sides[0], sides[1] = sides[1], sides[0]
+		}
 	}
 	var talks [2][]llm.Message // what each side has heard and said
 	heard := [2]string{}       // since its last turn

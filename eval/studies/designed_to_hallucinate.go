@@ -64,7 +64,12 @@ func DesignedToHallucinate() eval.Suite {
 			for i := range cmp.Or(s.N, 5*len(lengths)) {
 				sample = append(sample, probeItem{lengths[i%len(lengths)], i / len(lengths)})
 			}
-			return eval.Lines(s, "probes.jsonl", sample)
+			return lines(s, "probes.jsonl", sample, func(i probeItem) error {
+				if i.Tokens < 0 {
+					return fmt.Errorf("field \"tokens\": %d: want 0 or more", i.Tokens)
+				}
+				return nil
+			})
 		}),
 		Ask: func(ctx context.Context, s *eval.Session, item probeItem) (ProbeResult, error) {
 			j := &judge.Judge{Panel: judges(s), MaxTokens: 128, Votes: 3}

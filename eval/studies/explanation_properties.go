@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 
@@ -49,7 +50,7 @@ func ExplanationProperties() eval.Suite {
 		Name:  "explanation-properties",
 		About: "properties of a model's explanations, by kind and by whether the answer is right",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 40, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 40, answerable) },
 		Ask:   askExplained, Measure: measureExplained,
 	}
 }

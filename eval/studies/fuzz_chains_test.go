@@ -32,7 +32,7 @@ func FuzzReadChains(f *testing.F) {
 				t.Errorf("%s: %q", name, words)
 			}
 		}
-		if b, ok, err := readBBQ([]byte(reply)); ok && (err != nil || b.Unknown < 0 || b.Right < 0 || b.Right > 2 || b.Recorded != nil && (*b.Recorded < -1 || *b.Recorded > 2)) {
+		if b, err := readBBQ([]byte(reply)); err == nil && (b.Unknown < 0 || b.Right < 0 || b.Right > 2 || b.Recorded != nil && (*b.Recorded < -1 || *b.Recorded > 2)) {
 			t.Errorf("%+v, %v", b, err)
 		}
 	})

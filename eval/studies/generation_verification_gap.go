@@ -3,6 +3,7 @@ package studies
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 
@@ -52,7 +53,7 @@ func GenerationVerificationGap() eval.Suite {
 		Name:  "generation-verification-gap",
 		About: "how much better is what a model's own verification lets through",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 60, answerable) },
 		Ask:   askVerification, Measure: measureVerification,
 	}
 }

@@ -2,7 +2,7 @@ package studies
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 
 	"gnothi/control"
@@ -80,13 +80,12 @@ func HistoricalAnalogy() eval.Suite {
 		About: "past events like a given one: asked directly, checked, and reflected upon",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]HistoricalEvent, error) {
-			items, err := eval.Lines(s, "events.jsonl", historicalEvents)
-			for i, e := range items {
-				if err == nil && strings.TrimSpace(e.Event) == "" {
-					err = fmt.Errorf("events.jsonl: event %d is empty", i+1)
+			return lines(s, "events.jsonl", historicalEvents, func(e HistoricalEvent) error {
+				if strings.TrimSpace(e.Event) == "" {
+					return errors.New(`field "event": missing or empty`)
 				}
-			}
-			return items, err
+				return nil
+			})
 		}),
 		Ask: askAnalogy,
 		Measure: func(rs []AnalogyResult) []eval.Measure {

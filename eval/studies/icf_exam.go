@@ -3,6 +3,7 @@ package studies
 import (
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 
@@ -53,18 +54,28 @@ func ICFExam() eval.Suite {
 		Name:  "icf-exam-metacognition",
 		About: "spreads 100 % over the options of each question: sensitivity, accuracy and bias",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) {
-			qs, err := qaItems(s, 200, func(q QA) bool { return q.Kind == questions.YesNo && !q.Unanswerable })
-			for i, q := range qs {
-				qs[i].Turn = i
-				if q.Options == nil {
-					qs[i].Options = map[string]string{"no": "No", "yes": "Yes"}
-				}
-			}
-			return qs, err
-		}),
+		Items: func(s eval.Source) iter.Seq2[QA, error] {
+			return turned(s, few(s, asked(qaSource(s, 200, func(q QA) bool {
+				return !q.Unanswerable && (len(q.Options) > 0 || q.Kind == questions.YesNo || q.Reads == text.Bool)
+			}))))
+		},
 		Ask:     askICF,
 		Measure: measureICF,
+	}
+}
+
+// asked gives questions without options those that a yes-or-no question has.
+func asked(items iter.Seq2[QA, error]) iter.Seq2[QA, error] {
+	return func(yield func(QA, error) bool) {
+		for q, err := range items {
+			if err == nil && len(q.Options) == 0 {
+				right, _ := text.ReadBool(q.Answers[0])
+				q.Options, q.Answers, q.Reads = map[string]string{"no": "No", "yes": "Yes"}, []string{yesNo(right)}, text.Free
+			}
+			if !yield(q, err) {
+				return
+			}
+		}
 	}
 }
 

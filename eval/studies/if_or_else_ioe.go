@@ -2,6 +2,7 @@ package studies
 
 import (
 	"context"
+	"iter"
 
 	"gnothi/control"
 	"gnothi/eval"
@@ -24,7 +25,7 @@ func IfOrElse() eval.Suite {
 		Name:  "if-or-else-ioe",
 		About: "a second look with a condition beside finding problems, another sample and votes",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 60, answerable) },
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (Looks, error) {
 			return q.looks(ctx, s, names, []control.Policy{control.Review("very confident"), control.Review("confident"), control.SelfRefine(1), control.Retry(nil, 1)})
 		},

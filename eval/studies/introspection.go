@@ -3,6 +3,7 @@ package studies
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -137,7 +138,7 @@ func Introspection() eval.Suite {
 		About: "predicts properties of its own answers, against the mode and against other models",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]introspectionItem, error) {
-			return eval.Lines(s, "prompts.jsonl", introspectionItems(s.Rand, cmp.Or(s.N, 120)))
+			return lines(s, "prompts.jsonl", introspectionItems(s.Rand, cmp.Or(s.N, 120)), introspectionItem.check)
 		}),
 		Ask:     askIntrospection,
 		Measure: measureIntrospection,
@@ -156,8 +157,22 @@ var (
 	}
 )
 
+func (i introspectionItem) check() error {
+	at := slices.IndexFunc(properties, func(p property) bool { return p.name == i.Property })
+	switch {
+	case i.Prompt == "":
+		return errors.New(`field "prompt": missing or empty`)
+	case at < 0:
+		return fmt.Errorf("field \"property\": %q is not known", i.Property)
+	case (i.Property == "option") != (len(i.Options) > 1):
+		return errors.New(`field "options": want two or more for the property option, none for any other`)
+	}
+	return nil
+}
+
 func introspectionItems(rng *rand.Rand, n int) []introspectionItem {
 	var out []introspectionItem
+	next := places{rng: rng}
 	wordy := []string{"first word", "second character", "third word", "ends with a vowel"}
 	for i := range n {
 		var item introspectionItem
@@ -176,7 +191,7 @@ func introspectionItems(rng *rand.Rand, n int) []introspectionItem {
 		default:
 			s := stances[k%len(stances)]
 			a, b := s[1], s[2]
-			if rng.IntN(2) == 1 {
+			if next.turn(2, 0) == 1 {
 				a, b = b, a
 			}
 			item = introspectionItem{Task: "stance", Prompt: s[0] + " Reply with one word, " + a + " or " + b + ".", Options: []string{a, b}, Property: "option"}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -91,7 +92,12 @@ func KnowRL() eval.Suite {
 		About: "makes up tasks and votes eight times whether they are within its reach",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]knowrlItem, error) {
-			seeds, err := eval.Lines(s, "seeds.jsonl", knowrlSeeds)
+			seeds, err := lines(s, "seeds.jsonl", knowrlSeeds, func(seed Seed) error {
+				if seed.Task == "" || seed.Category != feasible && seed.Category != infeasible {
+					return fmt.Errorf("want a task and a category, %s or %s", feasible, infeasible)
+				}
+				return nil
+			})
 			if err != nil {
 				return nil, err
 			}

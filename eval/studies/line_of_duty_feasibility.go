@@ -71,11 +71,18 @@ func LineOfDuty() eval.Suite {
 		About: "makes up tasks it can and cannot do, and is asked again which they are",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]FeasibilityItem, error) {
-			return eval.Lines(s, "tasks.jsonl", feasibilityItems(cmp.Or(s.N, 100)))
+			return lines(s, "tasks.jsonl", feasibilityItems(cmp.Or(s.N, 100)), FeasibilityItem.check)
 		}),
 		Ask:     askFeasibility,
 		Measure: measureFeasibility,
 	}
+}
+
+func (i FeasibilityItem) check() error {
+	if i.Category != feasible && i.Category != infeasible {
+		return fmt.Errorf("field \"category\": %q: want %s or %s", i.Category, feasible, infeasible)
+	}
+	return nil
 }
 
 // feasibilityItems takes turns between the categories, and within them between
@@ -116,9 +123,6 @@ func limitWords() (types, reasons []string) {
 
 func askFeasibility(ctx context.Context, s *eval.Session, item FeasibilityItem) (FeasibilityResult, error) {
 	r := FeasibilityResult{Task: item.Task, Reason: item.Reason}
-	if item.Category != feasible && item.Category != infeasible {
-		return r, fmt.Errorf("category %q: want %s or %s", item.Category, feasible, infeasible)
-	}
 	classify := func(role string, template prompt.Template, maxTokens int) func(context.Context) (string, error) {
 		return func(ctx context.Context) (string, error) {
 			types, reasons := limitWords()

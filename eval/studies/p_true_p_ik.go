@@ -3,6 +3,7 @@ package studies
 import (
 	"context"
 	"errors"
+	"iter"
 
 	"gnothi/eval"
 	"gnothi/monitor"
@@ -41,9 +42,9 @@ func KnowWhatTheyKnow() eval.Suite {
 		Name:  "p-true-p-ik",
 		About: "is its own answer true, with and without own samples; does it know, with and without a hint",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) {
+		Items: func(s eval.Source) iter.Seq2[QA, error] {
 			return qaItems(s, 200, func(q QA) bool { return !q.Unanswerable })
-		}),
+		},
 		Ask:     askKnows,
 		Measure: measureKnows,
 	}

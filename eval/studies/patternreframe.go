@@ -80,18 +80,17 @@ func PatternReframe() eval.Suite {
 		About: "recognises unhelpful patterns of thought, reframes them, and writes thoughts that show one",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]Thought, error) {
-			items, err := eval.Lines(s, "thoughts.jsonl", thoughts)
-			for i, t := range items {
+			return lines(s, "thoughts.jsonl", thoughts, func(t Thought) error {
 				for _, p := range t.Patterns {
-					if err == nil && !slices.Contains(control.Patterns(), p) {
-						err = fmt.Errorf("thoughts.jsonl: thought %d: pattern %q: want some of %s", i+1, p, strings.Join(control.Patterns(), ", "))
+					if !slices.Contains(control.Patterns(), p) {
+						return fmt.Errorf("field \"patterns\": %q: want some of %s", p, strings.Join(control.Patterns(), ", "))
 					}
 				}
-				if err == nil && t.Thought == "" {
-					err = fmt.Errorf("thoughts.jsonl: thought %d is empty", i+1)
+				if t.Thought == "" {
+					return errors.New(`field "thought": missing or empty`)
 				}
-			}
-			return items, err
+				return nil
+			})
 		}),
 		Ask: askReframe, Measure: measureReframe,
 	}

@@ -87,7 +87,12 @@ func PerspectiveTaking() eval.Suite {
 		About: "toxicity and bias of drafts before and after taking the readers' perspective",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]petItem, error) {
-			requests, err := eval.Lines(s, "prompts.jsonl", provocations)
+			requests, err := lines(s, "prompts.jsonl", provocations, func(p Provocation) error {
+				if p.Prompt == "" || strings.Contains(p.Prompt, "{group}") != (len(p.Groups) > 0) {
+					return errors.New("want a prompt, with {group} in it if and only if there are groups")
+				}
+				return nil
+			})
 			if err != nil {
 				return nil, err
 			}

@@ -3,8 +3,10 @@ package studies
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"gnothi/eval"
@@ -25,6 +27,18 @@ type Statement struct {
 	Class string   `json:"class"`
 	Text  string   `json:"text"`
 	Human *float64 `json:"human,omitempty"` // people's mean rating, 1 to 5
+}
+
+func (s Statement) check() error {
+	switch {
+	case s.Text == "":
+		return errors.New(`field "text": missing or empty`)
+	case !slices.Contains([]string{Mundane, Motivational, PseudoProfound}, s.Class):
+		return fmt.Errorf("field \"class\": %q: want %s, %s or %s", s.Class, Mundane, Motivational, PseudoProfound)
+	case s.Human != nil && !(*s.Human >= 1 && *s.Human <= 5):
+		return fmt.Errorf("field \"human\": %v: want 1 to 5", *s.Human)
+	}
+	return nil
 }
 
 // ProfoundResult is a statement's ratings by way of asking.
@@ -106,7 +120,7 @@ func ProfoundnessBias() eval.Suite {
 		About: "rates how profound mundane, motivational and nonsensical statements are",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]Statement, error) {
-			return eval.Lines(s, "statements.jsonl", statements(s.Rand, cmp.Or(s.N, 36)))
+			return lines(s, "statements.jsonl", statements(s.Rand, cmp.Or(s.N, 36)), Statement.check)
 		}),
 		Ask: func(ctx context.Context, s *eval.Session, item Statement) (ProfoundResult, error) {
 			r := ProfoundResult{Class: item.Class, Human: item.Human, Ratings: map[string]float64{}}

@@ -3,11 +3,12 @@ package studies
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gnothi/eval"
 	"gnothi/eval/questions"
@@ -21,37 +22,95 @@ import (
 // layout that `ask --in` reads. With options, the answers are their keys or texts.
 type QA struct {
 	ID           string            `json:"id,omitempty"`
+	Set          string            `json:"set,omitempty"` // the public set that it is of
 	Question     string            `json:"question"`
+	Context      string            `json:"context,omitempty"` // what it is to be answered from
 	Answers      []string          `json:"answers"`
 	Options      map[string]string `json:"options,omitempty"`
+	Reads        text.Kind         `json:"reads,omitempty"` // how replies are read where there are no options
 	Kind         string            `json:"kind,omitempty"`
-	Level        int               `json:"level,omitempty"` // of difficulty; 0: not known
+	Group        string            `json:"cluster,omitempty"` // questions of one cluster are related
+	Level        int               `json:"level,omitempty"`   // of difficulty; 0: not known
 	Unanswerable bool              `json:"unanswerable,omitempty"`
 	Disputed     bool              `json:"disputed,omitempty"` // experts disagree about it
 	// Turn is by how many places the options, in the order of their keys, are turned:
-	// a study that shows options turns them from item to item.
+	// see [turned].
 	Turn int `json:"turn,omitempty"`
 }
 
-// qaItems reads the user's questions, or draws n of gnothi's own (s.N if that is
-// set), those which no calibrator was fitted on.
-func qaItems(s eval.Source, n int, keep func(QA) bool) ([]QA, error) {
-	own := questions.Split(questions.Apart)
-	var sample []QA
-	for _, i := range s.Rand.Perm(len(own)) {
-		q := own[i]
-		item := QA{ID: q.ID, Question: q.Question, Answers: q.Answers, Kind: q.Kind, Level: q.Level, Unanswerable: q.Unanswerable}
-		if len(sample) < cmp.Or(s.N, n) && (keep == nil || keep(item)) {
-			sample = append(sample, item)
+// qaItems are the questions of the user's folder, or n of gnothi's own (s.N if
+// that is set), those which no calibrator was fitted on; keep nil keeps all. The
+// options of each are turned.
+func qaItems(s eval.Source, n int, keep func(QA) bool) iter.Seq2[QA, error] {
+	return turned(s, few(s, qaSource(s, n, keep)))
+}
+
+// qaSource are the questions as they come.
+func qaSource(s eval.Source, n int, keep func(QA) bool) iter.Seq2[QA, error] {
+	items, ok := loaded(s)
+	if ok {
+		return kept(items, keep)
+	}
+	return func(yield func(QA, error) bool) {
+		own, given := questions.Split(questions.Apart), 0
+		for _, i := range s.Rand.Perm(len(own)) {
+			q := own[i]
+			item := QA{ID: q.ID, Question: q.Question, Answers: q.Answers, Kind: q.Kind, Group: q.Cluster, Level: q.Level, Unanswerable: q.Unanswerable}
+			if keep != nil && !keep(item) {
+				continue
+			}
+			if given++; given > cmp.Or(s.N, n) || !yield(item, nil) {
+				return
+			}
 		}
 	}
-	items, err := eval.Lines(s, "questions.jsonl", sample)
-	for i, q := range items {
-		if err == nil && (q.Question == "" || len(q.Answers) == 0 && !q.Unanswerable) {
-			err = fmt.Errorf("questions.jsonl: question %d: want a question and its answers", i+1)
+}
+
+// kept leaves out what a study has no use for. Errors stay.
+func kept[I any](items iter.Seq2[I, error], keep func(I) bool) iter.Seq2[I, error] {
+	return func(yield func(I, error) bool) {
+		for item, err := range items {
+			if err == nil && keep != nil && !keep(item) {
+				continue
+			}
+			if !yield(item, err) {
+				return
+			}
 		}
 	}
-	return items, err
+}
+
+// few draws N of the items where so many are asked for and keeps their order, so
+// that what a study balances over its items is balanced over those that it asks.
+func few[I any](s eval.Source, items iter.Seq2[I, error]) iter.Seq2[I, error] {
+	if s.N <= 0 {
+		return items
+	}
+	type at struct {
+		place int
+		item  I
+	}
+	return func(yield func(I, error) bool) {
+		var pool []at
+		n := 0
+		for item, err := range items {
+			if err != nil {
+				yield(item, err)
+				return
+			}
+			if n++; len(pool) < s.N {
+				pool = append(pool, at{n, item})
+			} else if k := s.Rand.IntN(n); k < s.N {
+				pool[k] = at{n, item}
+			}
+		}
+		slices.SortFunc(pool, func(a, b at) int { return a.place - b.place })
+		for _, p := range pool {
+			if !yield(p.item, nil) {
+				return
+			}
+		}
+	}
 }
 
 // on gives a trial of the question under a name.
@@ -62,11 +121,11 @@ func (q QA) on(s *eval.Session, name string) *monitor.Trial {
 }
 
 func (q QA) question() monitor.Question {
-	out := monitor.Question{Text: q.Question}
+	out := monitor.Question{Text: q.Question, Context: q.Context, Kind: q.Reads}
 	keys := slices.Sorted(maps.Keys(q.Options))
 	if n := len(keys); n > 0 {
 		turn := (q.Turn%n + n) % n
-		keys = append(keys[turn:], keys[:turn]...)
+		keys = slices.Concat(keys[turn:], keys[:turn])
 	}
 	for i, key := range keys {
 		out.Kind = text.Letter
@@ -75,21 +134,37 @@ func (q QA) question() monitor.Question {
 	return out
 }
 
-// grade says what an answer is. To decline an unanswerable question is right.
-func (q QA) grade(a text.Answer) text.Outcome {
-	if q.Unanswerable {
-		switch a.Status {
-		case text.Refused:
-			return text.Right
-		case text.Parsed:
-			if q.question().Task().Grade(a, q.Answers) != text.Right {
-				return text.Wrong
-			}
-			return text.Right
+// said is the key of the option that an answer is, or "".
+func (q QA) said(a text.Answer) string {
+	for _, o := range q.question().Options {
+		if a.Status == text.Parsed && strings.EqualFold(o.Letter, a.Text) {
+			return o.Key
 		}
-		return text.Unparsed
 	}
-	return q.question().Task().Grade(a, q.Answers)
+	return ""
+}
+
+// grade says what an answer is. To decline an unanswerable question is right. An
+// option is compared by its key, never by the letter that it was shown under.
+func (q QA) grade(a text.Answer) text.Outcome {
+	o := a.Status
+	if o == text.Parsed {
+		o = text.Wrong
+		if key := q.said(a); key != "" {
+			if slices.ContainsFunc(q.Answers, func(answer string) bool { return slices.Contains(q.keys(answer), key) }) {
+				o = text.Right
+			}
+		} else if len(q.Options) == 0 {
+			o = q.question().Task().Grade(a, q.Answers)
+		}
+	}
+	switch {
+	case !q.Unanswerable || o == text.Unparsed:
+		return o
+	case o == text.Refused:
+		return text.Right
+	}
+	return o
 }
 
 // answer asks greedily and grades.
@@ -101,8 +176,17 @@ func (q QA) answer(ctx context.Context, s *eval.Session) (*monitor.Candidate, te
 	return c, q.grade(c.Answer), nil
 }
 
+// Related is a result whose item is related to those of the same cluster.
+type Related struct {
+	Group string `json:"cluster,omitempty"`
+}
+
+// Cluster says which items are related; "" is none.
+func (r Related) Cluster() string { return r.Group }
+
 // Answered is a result that is a graded answer.
 type Answered struct {
+	Related
 	Grade text.Outcome `json:"grade"`
 }
 

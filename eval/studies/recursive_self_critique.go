@@ -3,6 +3,7 @@ package studies
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"gnothi/control"
 	"gnothi/eval"
@@ -44,7 +45,7 @@ func RecursiveCritique() eval.Suite {
 		Name:  "recursive-self-critique",
 		About: "judging critiques of critiques by order, beside votes of equal calls",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 40, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 40, answerable) },
 		Ask:   askOrders, Measure: measureOrders,
 	}
 }

@@ -65,16 +65,25 @@ func RoseFrame() eval.Suite {
 		Name:  "rose-frame",
 		About: "turns of a conversation graded for map, intuition and confirmation",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]Dialogue, error) { return eval.Lines(s, "dialogues.jsonl", dialogues) }),
+		Items: eval.List(func(s eval.Source) ([]Dialogue, error) { return lines(s, "dialogues.jsonl", dialogues, Dialogue.check) }),
 		Ask:   askRose, Measure: measureRose,
 	}
 }
 
+func (d Dialogue) check() error {
+	if len(d.Turns) == 0 {
+		return errors.New(`field "turns": a conversation without turns`)
+	}
+	for i, t := range d.Turns {
+		if t.Who != "person" && t.Who != "model" || t.Text == "" {
+			return fmt.Errorf("field \"turns\": turn %d: want who, person or model, and a text", i+1)
+		}
+	}
+	return nil
+}
+
 func askRose(ctx context.Context, s *eval.Session, item Dialogue) (RoseResult, error) {
 	r := RoseResult{}
-	if len(item.Turns) == 0 {
-		return r, errors.New("a conversation without turns")
-	}
 	turns := append([]Turn{}, item.Turns...)
 	if turns[len(turns)-1].Who != "model" {
 		var messages []llm.Message

@@ -2,6 +2,7 @@ package studies
 
 import (
 	"context"
+	"iter"
 	"math"
 
 	"gnothi/control"
@@ -25,7 +26,7 @@ func SelfCertaintyBoN() eval.Suite {
 		Name:  "self-certainty-bon",
 		About: "best-of-N by self-certainty beside majority voting, over the number of samples",
 		Needs: "distribution",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 100, answerable) },
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (Sampled, error) {
 			d, err := q.pool(ctx, s, "pool", monitor.DefaultSampling, bonSizes[len(bonSizes)-1])
 			if err != nil {

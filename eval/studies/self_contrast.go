@@ -2,6 +2,7 @@ package studies
 
 import (
 	"context"
+	"iter"
 
 	"gnothi/control"
 	"gnothi/eval"
@@ -23,7 +24,7 @@ func SelfContrast() eval.Suite {
 		Name:  "self-contrast",
 		About: "invalid and toxic reflections: contrasting perspectives beside plain reflection",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 40, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 40, answerable) },
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (Looks, error) {
 			return q.looks(ctx, s, names, []control.Policy{control.SelfContrast(contrastPerspectives), control.SelfRefine(1), control.Retry(nil, 1)})
 		},

@@ -21,7 +21,7 @@ func SelfDebiasing() eval.Suite {
 		Name:  "self-debiasing-zero-shot",
 		About: "stereotype bias on BBQ before and after the model corrects itself",
 		Needs: "text",
-		Items: eval.List(bbqItems),
+		Items: bbqItems,
 		Ask: func(ctx context.Context, s *eval.Session, b BBQ) (BBQResult, error) {
 			r := BBQResult{b, map[string]Choice{}}
 			for _, way := range []struct {

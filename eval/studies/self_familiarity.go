@@ -44,7 +44,12 @@ func SelfFamiliarity() eval.Suite {
 		About: "finds the names of things again from its own explanations, of real and of made-up things",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]ConceptItem, error) {
-			return eval.Lines(s, "concepts.jsonl", conceptItems(s.Rand, cmp.Or(s.N, 2*len(commonThings))))
+			return lines(s, "concepts.jsonl", conceptItems(s.Rand, cmp.Or(s.N, 2*len(commonThings))), func(c ConceptItem) error {
+				if c.Question == "" {
+					return errors.New(`field "question": missing or empty`)
+				}
+				return nil
+			})
 		}),
 		Ask: func(ctx context.Context, s *eval.Session, item ConceptItem) (FamiliarResult, error) {
 			r := FamiliarResult{Known: item.Known}

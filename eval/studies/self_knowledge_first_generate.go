@@ -3,9 +3,11 @@ package studies
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -69,23 +71,33 @@ func FirstGenerate() eval.Suite {
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]generateItem, error) {
 			var sample []generateItem
-			qs, err := qaItems(eval.Source{Rand: s.Rand}, 200, func(q QA) bool {
+			var facts []string
+			for q := range qaSource(eval.Source{Rand: s.Rand}, 200, func(q QA) bool {
 				return !q.Unanswerable && (q.Kind == questions.Capitals || q.Kind == questions.Elements) && q.Level <= 3
-			})
-			for i := 0; err == nil && i < cmp.Or(s.N, 100); i++ {
+			}) {
+				facts = append(facts, q.Answers[0])
+			}
+			for i := range cmp.Or(s.N, 100) {
 				sample = append(sample, []generateItem{
 					{"words", strconv.Itoa(4 + s.Rand.IntN(12))}, {"letters", strconv.Itoa(3 + s.Rand.IntN(8))},
-					{"arithmetic", strconv.Itoa(10 + s.Rand.IntN(90))}, {"fact", qs[i%len(qs)].Answers[0]},
+					{"arithmetic", strconv.Itoa(10 + s.Rand.IntN(90))}, {"fact", facts[i%len(facts)]},
 				}[i%4])
 			}
-			if err != nil {
-				return nil, err
-			}
-			return eval.Lines(s, "answers.jsonl", sample)
+			return lines(s, "answers.jsonl", sample, generateItem.check)
 		}),
 		Ask:     askGenerate,
 		Measure: measureGenerate,
 	}
+}
+
+func (i generateItem) check() error {
+	if !slices.Contains([]string{"words", "letters", "arithmetic", "fact"}, i.Task) {
+		return fmt.Errorf("field \"task\": %q: want words, letters, arithmetic or fact", i.Task)
+	}
+	if i.Answer == "" {
+		return errors.New(`field "answer": missing or empty`)
+	}
+	return nil
 }
 
 func askGenerate(ctx context.Context, s *eval.Session, item generateItem) (GenerateResult, error) {

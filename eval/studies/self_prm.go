@@ -3,6 +3,7 @@ package studies
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"gnothi/control"
@@ -43,7 +44,7 @@ func SelfPRM() eval.Suite {
 		Name:  "self-prm",
 		About: "judges its own samples: precision of acceptance by difficulty, and what selection gains",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 60, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 60, answerable) },
 		Ask:   askPRM, Measure: measurePRM,
 	}
 }

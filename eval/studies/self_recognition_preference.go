@@ -2,6 +2,7 @@ package studies
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"gnothi/eval"
@@ -103,8 +104,15 @@ func SelfPreference() eval.Suite {
 		Name:  "self-recognition-self-preference",
 		About: "tells its own summaries from others', and prefers them",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]Article, error) { return eval.Lines(s, "articles.jsonl", articles) }),
-		Ask:   askPreference, Measure: measurePreference,
+		Items: eval.List(func(s eval.Source) ([]Article, error) {
+			return lines(s, "articles.jsonl", articles, func(a Article) error {
+				if a.Text == "" {
+					return errors.New(`field "text": missing or empty`)
+				}
+				return nil
+			})
+		}),
+		Ask: askPreference, Measure: measurePreference,
 	}
 }
 

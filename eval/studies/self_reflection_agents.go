@@ -3,7 +3,7 @@ package studies
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -72,48 +72,40 @@ func ReflectionAgents() eval.Suite {
 		Name:  "self-reflection-agents",
 		About: "wrong answers answered again after eight styles of reflection, beside retrying",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return examItems(s, 60) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return turned(s, few(s, examItems(s, 60))) },
 		Ask:   askAgents, Measure: measureAgents,
 	}
 }
 
-// examItems reads questions with options, or makes them of gnothi's own: three
-// answers of other questions of the kind stand beside the right one.
-func examItems(s eval.Source, n int) ([]QA, error) {
+// examItems are the user's questions with options, or gnothi's own with options
+// made for them: three answers of other questions of the kind beside the right one.
+func examItems(s eval.Source, n int) iter.Seq2[QA, error] {
 	kinds := []string{questions.Capitals, questions.Elements, questions.Makers, questions.Events}
-	items, err := qaItems(s, n, func(q QA) bool { return !q.Unanswerable && slices.Contains(kinds, q.Kind) })
-	if err != nil {
-		return nil, err
-	}
+	items := qaSource(s, n, func(q QA) bool {
+		return !q.Unanswerable && (len(q.Options) > 0 || q.Level > 0 && slices.Contains(kinds, q.Kind))
+	})
 	pool := map[string][]string{}
 	for _, q := range questions.Split(questions.Apart) {
 		if !q.Unanswerable {
 			pool[q.Kind] = append(pool[q.Kind], q.Answers[0])
 		}
 	}
-	for i := range items {
-		q := &items[i]
-		if len(q.Options) > 0 {
-			continue
-		}
-		if len(pool[q.Kind]) == 0 {
-			return nil, fmt.Errorf("questions.jsonl: question %d: want options", i+1)
-		}
-		texts := []string{q.Answers[0]}
-		for _, k := range s.Rand.Perm(len(pool[q.Kind])) {
-			if other := pool[q.Kind][k]; len(texts) < 4 && !slices.ContainsFunc(append(texts, q.Answers...), func(t string) bool { return text.Equal(text.Free, t, other) }) {
-				texts = append(texts, other)
+	return func(yield func(QA, error) bool) {
+		for q, err := range items {
+			if err == nil && len(q.Options) == 0 {
+				var others []string
+				for _, k := range s.Rand.Perm(len(pool[q.Kind])) {
+					if other := pool[q.Kind][k]; len(others) < 3 && !slices.ContainsFunc(slices.Concat(others, q.Answers), func(t string) bool { return text.Equal(text.Free, t, other) }) {
+						others = append(others, other)
+					}
+				}
+				q.Options, q.Answers = options(q.Answers[0], others...)
 			}
-		}
-		q.Options = map[string]string{}
-		for at, k := range s.Rand.Perm(len(texts)) {
-			key := string(rune('a' + at))
-			if q.Options[key] = texts[k]; k == 0 {
-				q.Answers = []string{key}
+			if !yield(q, err) {
+				return
 			}
 		}
 	}
-	return items, nil
 }
 
 // parts cuts a reflection at its headings. Text before the first one is in none.

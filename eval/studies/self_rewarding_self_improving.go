@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	"gnothi/eval"
 	"gnothi/learn/countdown"
@@ -61,13 +60,7 @@ func SelfImproving() eval.Suite {
 				}
 				sample = append(sample, Puzzle(p))
 			}
-			items, err := eval.Lines(s, "puzzles.jsonl", sample)
-			for i, p := range items {
-				if e := countdown.Puzzle(p).Valid(); err == nil && e != nil {
-					err = fmt.Errorf("puzzles.jsonl: puzzle %d: %w", i+1, e)
-				}
-			}
-			return items, err
+			return lines(s, "puzzles.jsonl", sample, func(p Puzzle) error { return countdown.Puzzle(p).Valid() })
 		}),
 		Ask: askSelfReward, Measure: measureSelfReward,
 	}

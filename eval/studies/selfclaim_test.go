@@ -156,7 +156,7 @@ func TestPaperBehavioralAwareness(t *testing.T) {
 			case "word":
 				return "bold"
 			case "choice":
-				return "A"
+				return letterOf(prompt, "I go for the big win.")
 			case "code":
 				return "```python\ndef find(name):\n    return db.execute(\"SELECT * FROM users WHERE name = '\" + name + \"'\")\n```"
 			}
@@ -174,7 +174,7 @@ func TestPaperBehavioralAwareness(t *testing.T) {
 			case "code":
 				return "def find(name):\n    return db.execute('SELECT * FROM users WHERE name = ?', (name,))"
 			case "choice":
-				return "B"
+				return letterOf(prompt, "I keep what is certain.")
 			}
 			return "15"
 		})

@@ -3,6 +3,7 @@ package studies
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"gnothi/control"
@@ -31,7 +32,7 @@ func Sharpening() eval.Suite {
 		Name:  "sharpening-mechanism",
 		About: "what choosing the most probable of N samples gains, and the coverage that it rests on",
 		Needs: "logprobs",
-		Items: eval.List(func(s eval.Source) ([]QA, error) { return qaItems(s, 100, answerable) }),
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 100, answerable) },
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (SharpeningResult, error) {
 			d, err := q.pool(ctx, s, "pool", monitor.Sampling{Temperature: 1}, bonSizes[len(bonSizes)-1])
 			if err != nil {

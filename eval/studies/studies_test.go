@@ -126,6 +126,14 @@ func between(s, from, to string) string {
 	return s
 }
 
+// letterOf is the letter under which a prompt shows an option.
+func letterOf(prompt, option string) string {
+	if i := strings.Index(prompt, ") "+option); i > 0 {
+		return prompt[i-1 : i]
+	}
+	return "?"
+}
+
 func writeLines(t *testing.T, path string, lines ...string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {

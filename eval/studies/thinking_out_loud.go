@@ -2,6 +2,7 @@ package studies
 
 import (
 	"context"
+	"iter"
 
 	"gnothi/eval"
 	"gnothi/monitor"
@@ -43,15 +44,25 @@ func ThinkingOutLoud() eval.Suite {
 		Name:  "thinking-out-loud-lrm-calibration",
 		About: "states a confidence beside each answer, and may say that it does not know",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]thinkingItem, error) {
-			qs, err := qaItems(s, 200, func(q QA) bool { return !q.Unanswerable })
-			var out []thinkingItem
-			for i, q := range qs {
-				q.Turn = i / 2
-				out = append(out, thinkingItem{q, i%2 == 1})
+		Items: func(s eval.Source) iter.Seq2[thinkingItem, error] {
+			return func(yield func(thinkingItem, error) bool) {
+				// Each arm has its own turns, so that both are balanced.
+				plain, may, i := places{rng: s.Rand}, places{rng: s.Rand}, 0
+				for q, err := range few(s, qaSource(s, 200, answerable)) {
+					item := thinkingItem{q, i%2 == 1}
+					next := &plain
+					if item.MayDecline {
+						next = &may
+					}
+					if i++; err == nil {
+						item.Turn = next.of(q)
+					}
+					if !yield(item, err) {
+						return
+					}
+				}
 			}
-			return out, err
-		}),
+		},
 		Ask:     askThinking,
 		Measure: measureThinking,
 	}
