@@ -124,6 +124,8 @@ func (q QA) check() error {
 		return errors.New(`field "answers": missing: without accepted answers nothing can be graded`)
 	case n == 1 || n > maxOptions:
 		return fmt.Errorf("%d options: want 2 to %d", n, maxOptions)
+	case n == 0 && (q.Reads == text.Letter || q.Reads == text.Label):
+		return fmt.Errorf("field \"reads\": %v: want free, number or bool; options are read by their letters anyway", q.Reads)
 	case n == 0:
 		return nil
 	}
@@ -237,9 +239,18 @@ func options(right string, all ...string) (map[string]string, []string) {
 func readQuestions(path string, use func(QA) error) error {
 	return eachLine(path, func(n int, line []byte) error {
 		var in struct {
-			QA
-			ID     looseID  `json:"id"`
-			Images []string `json:"images"`
+			ID           looseID           `json:"id"`
+			Question     string            `json:"question"`
+			Context      string            `json:"context"`
+			Answers      []string          `json:"answers"`
+			Options      map[string]string `json:"options"`
+			Images       []string          `json:"images"`
+			Reads        text.Kind         `json:"reads"`
+			Kind         string            `json:"kind"`
+			Cluster      string            `json:"cluster"`
+			Level        int               `json:"level"`
+			Unanswerable bool              `json:"unanswerable"`
+			Disputed     bool              `json:"disputed"`
 		}
 		if err := jsonl.Decode(line, &in); err != nil {
 			return err
@@ -247,10 +258,10 @@ func readQuestions(path string, use func(QA) error) error {
 		if len(in.Images) > 0 {
 			return errors.New(`field "images": the studies ask in words only`)
 		}
-		q := in.QA
-		q.ID, q.Set = cmp.Or(string(in.ID), fmt.Sprint(n)), ""
-		q.Turn = 0 // of the study, not of the file
-		return use(q)
+		return use(QA{
+			ID: cmp.Or(string(in.ID), fmt.Sprint(n)), Question: in.Question, Context: in.Context, Answers: in.Answers, Options: in.Options, Reads: in.Reads,
+			Kind: in.Kind, Group: in.Cluster, Level: in.Level, Unanswerable: in.Unanswerable, Disputed: in.Disputed,
+		})
 	})
 }
 
@@ -279,7 +290,7 @@ func readSVAMP(path string, use func(QA) error) error {
 		if in.Answer == "" {
 			return errors.New(`field "Answer": missing`)
 		}
-		return use(QA{ID: in.ID, Question: sentence(in.Body) + " " + in.Question, Answers: []string{in.Answer.String()}, Reads: text.Number})
+		return use(QA{ID: in.ID, Question: strings.TrimSpace(sentence(in.Body) + " " + in.Question), Answers: []string{in.Answer.String()}, Reads: text.Number})
 	})
 }
 
@@ -373,14 +384,14 @@ func readTriviaQA(path string, use func(QA) error) error {
 
 // simpleMeta finds in the metadata, which are written as Python writes a
 // dictionary, the topic and the first source.
-var simpleMeta = regexp.MustCompile(`'topic': '([^']*)'.*'urls': \[['"]([^'"]*)['"]`)
+var simpleMeta = regexp.MustCompile(`'topic': '([^']*)'.*'urls': \[(?:'([^']*)'|"([^"]*)")`)
 
 // readSimpleQA reads the table. Questions from the same page are related.
 func readSimpleQA(path string, use func(QA) error) error {
 	return eachRow(path, ',', []string{"metadata", "problem", "answer"}, func(line int, row []string) error {
 		q := QA{ID: fmt.Sprint(line), Question: row[1], Answers: []string{row[2]}}
 		if m := simpleMeta.FindStringSubmatch(row[0]); m != nil {
-			q.Kind, q.Group = m[1], m[2]
+			q.Kind, q.Group = m[1], m[2]+m[3]
 		}
 		if row[2] == "" {
 			q.Answers = nil
