@@ -5,34 +5,23 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/tidwall/gjson"
-	"go.uber.org/goleak"
 
 	"gnothi/gateway"
 	"gnothi/llm"
+	"gnothi/llm/llmtest"
 	"gnothi/llm/script"
 )
 
-// TestMain looks for goroutines that the tests left behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { llmtest.Main(m) }
 
 // named is a script under a name, charged to ledgers as providers are.
 func named(m *script.Model) llm.Model {

@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tidwall/gjson"
 
 	"gnothi/llm"
+	"gnothi/llm/llmtest"
 	"gnothi/llm/script"
 )
 
@@ -42,7 +44,9 @@ func TestListen(t *testing.T) {
 
 // A server that is told to end finishes what it can and cuts the rest, which
 // learns why.
-func TestServeEnds(t *testing.T) {
+func TestServeEnds(t *testing.T) { synctest.Test(t, testServeEnds) }
+
+func testServeEnds(t *testing.T) {
 	begun := make(chan string, 2)
 	m := script.New(func(op llm.Op, _ int) script.Reply {
 		q := script.Prompt(op.Request)
@@ -56,10 +60,8 @@ func TestServeEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, client := llmtest.Pipes()
+	defer client.CloseIdleConnections()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- serve(ctx, l, g, slog.New(slog.DiscardHandler), 500*time.Millisecond) }()
@@ -70,9 +72,9 @@ func TestServeEnds(t *testing.T) {
 	ask := func(q string) chan reply {
 		c := make(chan reply, 1)
 		go func() {
-			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+l.Addr().String()+"/v1/chat/completions",
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/v1/chat/completions",
 				strings.NewReader(`{"model":"small","messages":[{"role":"user","content":"`+q+`"}]}`))
-			resp, err := http.DefaultClient.Do(req)
+			resp, err := client.Do(req)
 			if err != nil {
 				c <- reply{body: err.Error()}
 				return
@@ -81,10 +83,11 @@ func TestServeEnds(t *testing.T) {
 			b, _ := io.ReadAll(resp.Body)
 			c <- reply{resp.StatusCode, string(b)}
 		}()
-		<-begun
 		return c
 	}
 	short, long := ask("short"), ask("hang")
+	<-begun
+	<-begun
 	stop()
 	if r := <-short; r.status != 200 || gjson.Get(r.body, "choices.0.message.content").String() != "done" {
 		t.Errorf("the request in flight: %+v", r)
@@ -95,7 +98,7 @@ func TestServeEnds(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if _, err := net.DialTimeout("tcp", l.Addr().String(), time.Second); err == nil {
-		t.Error("it still listens")
+	if r := <-ask("late"); !strings.Contains(r.body, net.ErrClosed.Error()) {
+		t.Errorf("it still listens: %+v", r)
 	}
 }

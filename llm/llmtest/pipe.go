@@ -11,11 +11,22 @@ import (
 // address, over connections in memory: under testing/synctest, where time passes
 // only while all wait, limits of time can be tried however busy the machine is.
 func Pipe(t testing.TB, h http.Handler) *http.Client {
-	l := pipes{make(chan net.Conn), make(chan struct{})}
+	l, client := Pipes()
 	server := &http.Server{Handler: h}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = server.Serve(l) }()
-	transport := &http.Transport{DisableCompression: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	t.Cleanup(func() {
+		client.CloseIdleConnections()
+		_ = server.Close() // closes l
+		<-ended
+	})
+	return client
+}
+
+// Pipes is Pipe for a server of one's own, to be closed before the test ends.
+func Pipes() (net.Listener, *http.Client) {
+	l := pipes{make(chan net.Conn), make(chan struct{})}
+	return l, &http.Client{Transport: &http.Transport{DisableCompression: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		near, far := net.Pipe()
 		select {
 		case l.conns <- far:
@@ -25,16 +36,10 @@ func Pipe(t testing.TB, h http.Handler) *http.Client {
 		case <-l.closed:
 			return nil, net.ErrClosed
 		}
-	}}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		_ = server.Close() // closes l
-		<-ended
-	})
-	return &http.Client{Transport: transport}
+	}}}
 }
 
-// pipes listens for what Pipe's client dials.
+// pipes listens for what the client dials.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
