@@ -148,11 +148,14 @@ func (b Bootstrap) Correction(rng *rand.Rand, before, after [][]bool) (Correctio
 			return Correction{}, err
 		}
 		c.McNemar = &exact
+		c.Change = c.Change.tested(exact.P)
 		return c, nil
 	}
 	c.Before = resampled(func(a1, _, _ float64) (float64, error) { return a1, nil })
 	c.After = resampled(func(_, a2, _ float64) (float64, error) { return a2, nil })
+	b.null = true
 	c.Change = resampled(func(a1, a2, _ float64) (float64, error) { return a2 - a1, nil })
+	b.null = false
 	c.Confidence, c.Critique = resampled(confidence), resampled(critique)
 	return c, nil
 }

@@ -46,13 +46,14 @@ func DeLongPaired(a, b, y []float64, level float64) (Paired, error) {
 	out := Paired{A: c.auc[0], B: c.auc[1], Test: Test{0, 1, n, "DeLong paired z"}}
 	method := methodf("DeLong paired", level)
 	if se < 1e-9 {
-		out.Difference = pointOnly(d, n, method, "the variance of the difference is 0")
+		out.Difference = pointOnly(d, n, method, "the variance of the difference is 0").tested(1)
 		return out, nil
 	}
 	half := normalQuantile(level) * se
 	out.Difference = Figure{Value: d, Low: max(-1, d-half), High: min(1, d+half), N: n, Method: method}
 	out.Test.Statistic = d / se
 	out.Test.P = twoSidedNormal(d / se)
+	out.Difference = out.Difference.tested(out.Test.P)
 	return out, nil
 }
 

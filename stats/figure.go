@@ -29,6 +29,20 @@ type Figure struct {
 	Unit   string // empty for plain ratios
 	Method string // how value and interval were made
 	Why    string // reason for a missing part, else empty
+
+	// P is the p-value of Value being what it would be without any effect, two-sided; 0 or NaN where nothing was tested (a
+	// p-value is never 0: one too small for a float64 is the smallest that is not). PAdjusted is P corrected for what else
+	// was looked at, see [AdjustFigures].
+	P, PAdjusted float64
+}
+
+// Tested says whether the figure has a p-value.
+func (f Figure) Tested() bool { return f.P > 0 }
+
+// tested adds a p-value.
+func (f Figure) tested(p float64) Figure {
+	f.P = max(p, math.SmallestNonzeroFloat64)
+	return f
 }
 
 // Missing is the figure for something that could not be computed.
@@ -49,11 +63,21 @@ type figureJSON struct {
 	Unit   string   `json:"unit,omitempty"`
 	Method string   `json:"method,omitempty"`
 	Why    string   `json:"why,omitempty"`
+
+	P         float64 `json:"p,omitempty"`
+	PAdjusted float64 `json:"p_adjusted,omitempty"`
 }
 
-// MarshalJSON writes non-finite parts as null.
+// MarshalJSON writes non-finite parts as null, and "p" and "p_adjusted" only where there is one.
 func (f Figure) MarshalJSON() ([]byte, error) {
-	return json.Marshal(figureJSON{finiteOrNil(f.Value), finiteOrNil(f.Low), finiteOrNil(f.High), f.N, f.Unit, f.Method, f.Why})
+	j := figureJSON{finiteOrNil(f.Value), finiteOrNil(f.Low), finiteOrNil(f.High), f.N, f.Unit, f.Method, f.Why, 0, 0}
+	if f.P > 0 && f.P <= 1 {
+		j.P = f.P
+	}
+	if f.PAdjusted > 0 && f.PAdjusted <= 1 {
+		j.PAdjusted = f.PAdjusted
+	}
+	return json.Marshal(j)
 }
 
 // UnmarshalJSON is the inverse of MarshalJSON.
@@ -62,7 +86,7 @@ func (f *Figure) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*f = Figure{orNaN(j.Value), orNaN(j.Low), orNaN(j.High), j.N, j.Unit, j.Method, j.Why}
+	*f = Figure{orNaN(j.Value), orNaN(j.Low), orNaN(j.High), j.N, j.Unit, j.Method, j.Why, j.P, j.PAdjusted}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -28,19 +29,103 @@ func Wilson(k, n int, level float64) (Figure, error) {
 	if err := checkLevel(level); err != nil {
 		return Figure{}, err
 	}
+	f := wilson(float64(k)/float64(n), float64(n), level)
+	f.N, f.Method = n, methodf("Wilson", level)
+	return f, nil
+}
+
+// wilson takes any effective number n of trials.
+func wilson(rate, n, level float64) Figure {
 	z := normalQuantile(level)
-	N, rate := float64(n), float64(k)/float64(n)
-	centre := (rate + z*z/(2*N)) / (1 + z*z/N)
-	half := z / (1 + z*z/N) * math.Sqrt(rate*(1-rate)/N+z*z/(4*N*N))
-	f := Figure{Value: rate, Low: max(0, centre-half), High: min(1, centre+half), N: n, Method: methodf("Wilson", level)}
+	centre := (rate + z*z/(2*n)) / (1 + z*z/n)
+	half := z / (1 + z*z/n) * math.Sqrt(rate*(1-rate)/n+z*z/(4*n*n))
+	f := Figure{Value: rate, Low: max(0, centre-half), High: min(1, centre+half)}
 	// Exactly, not up to rounding.
-	if k == 0 {
+	if rate == 0 {
 		f.Low = 0
 	}
-	if k == n {
+	if rate == 1 {
 		f.High = 1
 	}
+	return f
+}
+
+// WilsonClustered is the score interval of a proportion whose items come in clusters: [Wilson]'s with the effective number
+// of trials n / d · (t(n−1) / t(G−1))², d the observed design effect ([ObservedDesignEffect]), at least 1, and t the
+// quantiles for n items and G clusters (effective size: Korn and Graubard 1998; Wilson's interval with it: Dean and Pagano
+// 2015). Where all outcomes are alike nothing shows how alike clusters are inside, and they are taken to be of one piece:
+// d = Σ m²/n for clusters of m items (chosen). y is 0 or 1; without clusters (nil) it is [Wilson].
+func WilsonClustered(y []float64, cluster []int, level float64) (Figure, error) {
+	if err := checkFinite(y); err != nil {
+		return Figure{}, err
+	}
+	if !isBinary(y) {
+		return Figure{}, fmt.Errorf("stats: clustered Wilson interval: %w", ErrNotBinary)
+	}
+	if err := errors.Join(checkLevel(level), checkLabels(cluster, len(y))); err != nil {
+		return Figure{}, err
+	}
+	n, rate := float64(len(y)), mean(y)
+	if cluster == nil {
+		return Wilson(int(rate*n+0.5), len(y), level)
+	}
+	_, _, df, err := clusterMean(y, cluster)
+	if err != nil {
+		return Figure{}, err
+	}
+	method := methodf(fmt.Sprintf("Wilson over %d clusters", df+1), level)
+	if df < 1 {
+		return pointOnly(rate, len(y), method, "an interval needs two clusters"), nil
+	}
+	d, err := ObservedDesignEffect(y, cluster)
+	if errors.Is(err, ErrConstant) {
+		d = 0
+		for _, m := range members(cluster) {
+			d += float64(len(m)*len(m)) / n
+		}
+	} else if err != nil {
+		return Figure{}, err
+	}
+	t := studentQuantile(level, len(y)-1) / studentQuantile(level, df)
+	f := wilson(rate, n/max(1, d)*t*t, level)
+	f.N, f.Method = len(y), method+fmt.Sprintf(", design effect %.3g", max(1, d))
 	return f, nil
+}
+
+// ObservedDesignEffect is how many times the variance of the mean of x is what it would be of independent items: the
+// cluster-robust one ([Mean]) over s²/n. n items tell as much as n divided by it. ErrConstant where x does not vary.
+func ObservedDesignEffect(x []float64, cluster []int) (float64, error) {
+	_, robust, df, err := clusterMean(x, cluster)
+	if err != nil {
+		return 0, err
+	}
+	if df < 1 {
+		return 0, fmt.Errorf("stats: design effect: one cluster: %w", ErrEmpty)
+	}
+	_, plain, _, err := clusterMean(x, nil)
+	if err != nil {
+		return 0, err
+	}
+	if plain == 0 {
+		return 0, fmt.Errorf("stats: design effect: %w", ErrConstant)
+	}
+	return robust * robust / (plain * plain), nil
+}
+
+// DesignEffect is 1 + ((1 + cv²)·size − 1)·icc, for clusters of size items on average whose sizes have the coefficient of
+// variation cv, and items of one cluster with the intraclass correlation icc (Kish 1965; unequal sizes: Eldridge, Ashby and
+// Kerry 2006). icc in [0,1], size at least 1, cv at least 0.
+func DesignEffect(icc, size, cv float64) (float64, error) {
+	if !(icc >= 0 && icc <= 1) {
+		return 0, rangeError("intraclass correlation", icc, "[0,1]")
+	}
+	if !(size >= 1) || math.IsInf(size, 0) {
+		return 0, rangeError("mean cluster size", size, "at least 1")
+	}
+	if !(cv >= 0) || math.IsInf(cv, 0) {
+		return 0, rangeError("coefficient of variation of the cluster sizes", cv, "at least 0")
+	}
+	return 1 + ((1+cv*cv)*size-1)*icc, nil
 }
 
 // Mean is the mean of x with a t interval whose standard error allows for items of one cluster being alike (Miller 2024,
@@ -124,6 +209,8 @@ type Bootstrap struct {
 	Level     float64
 	Kind      IntervalKind
 	Cluster   []int // cluster of each item; nil: items are independent
+
+	null bool // 0 is no effect: figures get a p-value
 }
 
 // Figure computes stat on all n items and on resamples of them. stat gets indices with repetition; their order means
@@ -214,6 +301,7 @@ func (b Bootstrap) AUROC(rng *rand.Rand, score, y []float64) (Figure, error) {
 
 // AUROCDifference is [Bootstrap.Difference] of two AUROCs in the same way.
 func (b Bootstrap) AUROCDifference(rng *rand.Rand, first, second, y []float64) (Figure, error) {
+	b.null = true
 	return b.rankings(rng, y, first, second)
 }
 
@@ -315,11 +403,14 @@ func (b Bootstrap) Of(rng *rand.Rand, metric Metric, score, y []float64) (Figure
 	})
 }
 
-// Difference is the figure of metric(first, y) − metric(second, y) for two scores of the same items, resampled together.
+// Difference is the figure of metric(first, y) − metric(second, y) for two scores of the same items, resampled together. P
+// is twice the smaller share of resamples on one side of 0, each counted with one more (Davison and Hinkley 1997, section
+// 4.2): the level at which the percentile interval would just reach 0, at least 2/(resamples+1). BCa gives none.
 func (b Bootstrap) Difference(rng *rand.Rand, metric Metric, first, second, y []float64) (Figure, error) {
 	if err := checkFinite(first, second, y); err != nil {
 		return Figure{}, err
 	}
+	b.null = true
 	var s, t []float64
 	return b.Figure(rng, len(y), func(idx []int) (float64, error) {
 		t = take(t, y, idx)

@@ -23,6 +23,41 @@ func McNemar(b, c int) (exact, mid Test, err error) {
 	return exact, mid, nil
 }
 
+// PairedDifference is the mean of a − b over the same items, with a p-value of no difference: for right-or-wrong outcomes
+// without clusters Tango's score interval (1998) and McNemar's exact test, else the t interval and t test of the
+// cluster-robust mean difference ([Mean]).
+func PairedDifference(a, b []float64, cluster []int, level float64) (Figure, error) {
+	d, err := differences(a, b)
+	if err != nil {
+		return Figure{}, err
+	}
+	if err := checkLevel(level); err != nil {
+		return Figure{}, err
+	}
+	if cluster == nil && isBinary(a) && isBinary(b) {
+		onlyA, onlyB := discordant(a, b)
+		exact, _, err := McNemar(int(onlyA), int(onlyB))
+		if err != nil {
+			return Figure{}, err
+		}
+		f := tango(a, b, level).tested(exact.P)
+		f.Method += "; p McNemar exact"
+		return f, nil
+	}
+	f, err := Mean(d, cluster, level)
+	if err != nil {
+		return Figure{}, err
+	}
+	m, se, df, err := clusterMean(d, cluster)
+	if err != nil {
+		return Figure{}, err
+	}
+	if df >= 1 && se > 0 {
+		f = f.tested(twoSidedStudent(m/se, float64(df)))
+	}
+	return f, nil
+}
+
 // NonInferiority is the answer to "is the new one worse by less than the margin?".
 type NonInferiority struct {
 	Difference Figure // new − old, two-sided interval of level 1 − 2α: its Low is the one-sided bound

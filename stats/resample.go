@@ -92,7 +92,27 @@ func (b Bootstrap) interval(value float64, n, units int, over string, values []f
 	if b.Kind == Basic {
 		f.Low, f.High = 2*value-f.High, 2*value-f.Low
 	}
+	if b.null && b.Kind != BCa {
+		f = f.tested(signP(values, value, b.Kind))
+	}
 	return f
+}
+
+// signP is the level at which an interval of resampled values would just reach 0.
+func signP(values []float64, value float64, kind IntervalKind) float64 {
+	var below, above float64
+	for _, v := range values {
+		if kind == Basic {
+			v = 2*value - v
+		}
+		if v <= 0 {
+			below++
+		}
+		if v >= 0 {
+			above++
+		}
+	}
+	return min(1, 2*(min(below, above)+1)/float64(len(values)+1))
 }
 
 func fill(count []int32, v int32) {

@@ -264,15 +264,11 @@ func (s *Summary) resampled(boot Bootstrap, rng *rand.Rand, score, y []float64, 
 	}
 }
 
-// accuracy is Wilson's interval where that applies: right-or-wrong, independent items.
+// accuracy has Wilson's interval, for clusters too, where answers are right or wrong.
 func accuracy(y []float64, o Options) Figure {
 	f, err := Mean(y, o.Cluster, o.Level)
-	if isBinary(y) && o.Cluster == nil {
-		right := 0
-		for _, v := range y {
-			right += int(v)
-		}
-		f, err = Wilson(right, len(y), o.Level)
+	if isBinary(y) {
+		f, err = WilsonClustered(y, o.Cluster, o.Level)
 	}
 	if err != nil {
 		return Missing(len(y), err)

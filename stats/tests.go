@@ -352,6 +352,26 @@ func Adjust(p []float64, how Adjustment) ([]float64, error) {
 	return out, nil
 }
 
+// AdjustFigures corrects the p-values of figures that stand in one report for how many they are: it sets PAdjusted of those
+// that have a P, and leaves the rest. Values and intervals stay as they are: an interval is still of its own level.
+func AdjustFigures(how Adjustment, figures ...*Figure) error {
+	var tested []*Figure
+	var p []float64
+	for _, f := range figures {
+		if f.Tested() {
+			tested, p = append(tested, f), append(p, f.P)
+		}
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	adjusted, err := Adjust(p, how)
+	for i, q := range adjusted {
+		tested[i].PAdjusted = q
+	}
+	return err
+}
+
 // hommel fills adjusted values q for ascending p (Wright 1992).
 func hommel(q, p []float64) {
 	n := len(p)
