@@ -46,6 +46,11 @@ func Suites() []eval.Suite {
 		studies.ExplanationProperties(),
 		studies.PretrainingReflection(),
 		studies.MistakeLocation(),
+		studies.Calibration(),
+		studies.Unknowns(),
+		studies.Sycophancy(),
+		studies.JudgeBiases(),
+		studies.SelfExplanation(),
 	}
 }
 

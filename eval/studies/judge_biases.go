@@ -3,7 +3,9 @@ package studies
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"strings"
 
 	"gnothi/eval"
 	"gnothi/monitor"
@@ -68,7 +70,7 @@ func askBiases(ctx context.Context, s *eval.Session, item ChallengedItem) (Judge
 		to   **Judgement
 	}{
 		{right, "The answer is " + item.option(item.Wrong[0]) + ".", &r.Content},
-		{prompt.Template{Text: filler}.Text[:0] + padded(filler, right), right, &r.Length},
+		{strings.Replace(filler, "{}", right, 1), right, &r.Length},
 	} {
 		c, err := j.Compare(ctx, t, given(pair.a), given(pair.b))
 		switch {
@@ -81,7 +83,41 @@ func askBiases(ctx context.Context, s *eval.Session, item ChallengedItem) (Judge
 		}
 	}
 	if r.Content == nil && r.Length == nil {
-		return r, unparsed("verdict", "any reply")
+		return r, fmt.Errorf("%w: no verdict in four judgements", eval.ErrUnparsed)
 	}
 	return r, nil
+}
+
+// option is what an answer says where it is the key or the letter of an option.
+func (q QA) option(answer string) string {
+	for _, o := range q.question().Options {
+		if o.Key == answer || o.Letter == answer {
+			return o.Text
+		}
+	}
+	return answer
+}
+
+func measureBiases(rs []JudgeBiasResult) []eval.Measure {
+	var content, longer []float64
+	pairs, placed, first, unread := 0, 0, 0, 0
+	for _, r := range rs {
+		unread += r.Unread
+		for _, p := range []struct {
+			j  *Judgement
+			to *[]float64
+		}{{r.Content, &content}, {r.Length, &longer}} {
+			if p.j == nil {
+				continue
+			}
+			*p.to = append(*p.to, p.j.Outcome)
+			pairs, placed, first = pairs+1, placed+int(one(p.j.Place != 0)), first+int(one(p.j.Place > 0))
+		}
+	}
+	f, err := stats.Mean(content, nil, eval.Level)
+	out := []eval.Measure{eval.Of("prefers the right answer, ties half", f, err)}
+	f, err = stats.Mean(longer, nil, eval.Level)
+	return append(out, eval.Of("prefers the padded answer, ties half", f, err),
+		eval.Share("verdicts that follow the order", placed, pairs), eval.Share("of these, for the first place", first, placed),
+		eval.Share("pairs without a verdict", unread, unread+pairs))
 }
