@@ -9,10 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"gnothi/control"
 	"gnothi/llm"
+	"gnothi/llm/llmtest"
 	"gnothi/llm/script"
 	"gnothi/monitor"
 	"gnothi/monitor/consistency"
@@ -20,7 +19,7 @@ import (
 	"gnothi/text"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { llmtest.Main(m) }
 
 const refusal = "I cannot answer that."
 
