@@ -13,10 +13,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"gnothi"
 	"gnothi/control"
@@ -572,8 +572,9 @@ func TestUpstreamFails(t *testing.T) {
 	}
 }
 
-func TestCancellationIsAtOnce(t *testing.T) {
-	before := goleak.IgnoreCurrent()
+func TestCancellationIsAtOnce(t *testing.T) { synctest.Test(t, testCancellationIsAtOnce) }
+
+func testCancellationIsAtOnce(t *testing.T) {
 	for _, role := range []string{"answer", "sample", "judge"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		m := script.New(func(op llm.Op, _ int) script.Reply {
@@ -585,7 +586,7 @@ func TestCancellationIsAtOnce(t *testing.T) {
 		})
 		start := time.Now()
 		b, err := newMind(t, m, gnothi.WithSignals(verbal.PTrue())).Ask(ctx, gnothi.Question{Text: question})
-		if !errors.Is(err, context.Canceled) || time.Since(start) > 2*time.Second {
+		if !errors.Is(err, context.Canceled) || time.Since(start) > 10*time.Millisecond {
 			t.Errorf("hanging at %s: %v after %v", role, err, time.Since(start))
 		}
 		if (b.Answer != nil) != (role == "judge") || b.Decision != "" {
@@ -593,7 +594,7 @@ func TestCancellationIsAtOnce(t *testing.T) {
 		}
 		cancel()
 	}
-	goleak.VerifyNone(t, before)
+	// Whatever were left behind here would fail the test.
 }
 
 // seeds is a model whose samples depend on nothing but their seed.
@@ -709,11 +710,10 @@ func TestRealModel(t *testing.T) {
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		var left time.Time
-		time.AfterFunc(50*time.Millisecond, func() { left = time.Now(); cancel() })
+		time.AfterFunc(10*time.Millisecond, cancel)
 		_, err := mind.Ask(ctx, gnothi.Question{Text: "Tell me a long story about\na dragon and a king."})
-		if !errors.Is(err, context.Canceled) || time.Since(left) > time.Second {
-			t.Errorf("%v, %v after the context ended", err, time.Since(left))
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
 		}
 	})
 }
