@@ -15,6 +15,7 @@ import (
 // BStarResult has, for each temperature of bStarTemperatures, the different
 // samples of a question: whether each is right and its reward, 0..1.
 type BStarResult struct {
+	Related
 	Right  [][]bool    `json:"right"`
 	Reward [][]float64 `json:"reward"`
 }
@@ -48,7 +49,7 @@ func BStar() eval.Suite {
 }
 
 func askBStar(ctx context.Context, s *eval.Session, q QA) (BStarResult, error) {
-	r := BStarResult{}
+	r := BStarResult{Related: Related{q.Group}}
 	for _, t := range bStarTemperatures {
 		d, err := q.pool(ctx, s, fmt.Sprintf("temperature %g", t), monitor.Sampling{Temperature: t}, bStarSamples)
 		if err != nil {

@@ -213,6 +213,9 @@ type BBQResult struct {
 	Said map[string]Choice `json:"said"`
 }
 
+// Cluster is the item's template.
+func (r BBQResult) Cluster() string { return r.Item.Template }
+
 // Choice is an option, or what became of the question.
 type Choice struct {
 	At      int          `json:"at"`      // -1: none

@@ -28,6 +28,7 @@ type awarenessItem struct {
 // AwarenessResult is a value in [0,1] for the studied model (0) and its peers
 // (1, 2, …): how much it says or shows of the tendency.
 type AwarenessResult struct {
+	Related
 	Topic  string     `json:"topic"`
 	Form   string     `json:"form"`
 	Values []*float64 `json:"values"` // null: could not be read
@@ -170,7 +171,7 @@ func awarenessItems(rng *rand.Rand, n int) []awarenessItem {
 }
 
 func askAwareness(ctx context.Context, s *eval.Session, item awarenessItem) (AwarenessResult, error) {
-	r := AwarenessResult{Topic: item.Topic, Form: item.Form}
+	r := AwarenessResult{Related: Related{groupOf(item.Prompt)}, Topic: item.Topic, Form: item.Form}
 	for i, t := range append([]*monitor.Trial{s.Trial}, s.Peers...) {
 		a := monitor.Aside{Role: item.Form, Text: item.Prompt, MaxTokens: 24}
 		if item.Form == "code" {

@@ -23,6 +23,17 @@ type GapResult struct {
 	After  *int   `json:"after"`
 }
 
+// Confidences are the two ratings, of 10.
+func (r GapResult) Confidences() map[string]float64 {
+	out := map[string]float64{}
+	for name, rating := range map[string]*int{"rated before": r.Before, "rated after": r.After} {
+		if rating != nil {
+			out[name] = float64(*rating) / 10
+		}
+	}
+	return out
+}
+
 var (
 	rateBefore = prompt.Template{Name: "rate-before", Version: 1, Text: "You will be asked this question: {question}\nDo not answer it yet. How sure are you that you will answer it correctly? Reply with one whole number from 1 (not at all) to 10 (entirely) and nothing else."}
 	rateAfter  = prompt.Template{Name: "rate-after", Version: 1, Text: "You were asked this question: {question}\nYou answered: {answer}\nHow sure are you that your answer is correct? Reply with one whole number from 1 (not at all) to 10 (entirely) and nothing else."}
@@ -44,7 +55,7 @@ func ConfidenceGap() eval.Suite {
 			return qaItems(s, 300, func(q QA) bool { return !q.Unanswerable })
 		},
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (GapResult, error) {
-			r := GapResult{Kind: q.Kind, Level: q.Level}
+			r := GapResult{Answered: q.answered(), Kind: q.Kind, Level: q.Level}
 			before, err := s.Aside(ctx, monitor.Aside{Role: "before", Text: rateBefore.Fill("question", q.Question), MaxTokens: 16})
 			if err != nil {
 				return r, err

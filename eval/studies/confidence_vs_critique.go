@@ -12,6 +12,7 @@ import (
 
 // Looks are the ways in which a question was answered, by name.
 type Looks struct {
+	Related
 	Looks map[string]Look `json:"looks"`
 }
 
@@ -80,7 +81,7 @@ func looksOf(rs []Looks) []map[string]Look {
 }
 
 func askCritique(ctx context.Context, s *eval.Session, q QA) (Looks, error) {
-	r := Looks{map[string]Look{}}
+	r := Looks{Related{q.Group}, map[string]Look{}}
 	t := q.trial(s, "question")
 	first, err := monitor.Get(ctx, t, monitor.Greedy{})
 	if err != nil {

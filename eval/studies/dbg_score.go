@@ -37,6 +37,7 @@ var pairsOfTexts = []PairOfTexts{
 // DBGResult is what a judge says of its own and of others' replies against the
 // same opponent, the second reply of the pair.
 type DBGResult struct {
+	Related
 	People []float64 `json:"people"`
 	Pair   *float64  `json:"pair"` // the judge on a against b; null: could not be read
 	// Own and Others are the judge's verdicts, by way of judging; the panel's gold
@@ -142,7 +143,7 @@ func readPandaLM(b []byte) (PairOfTexts, error) {
 }
 
 func askDBG(ctx context.Context, s *eval.Session, p PairOfTexts) (DBGResult, error) {
-	r := DBGResult{People: p.People, Own: map[string]Voted{}, Others: map[string][]Voted{}}
+	r := DBGResult{Related: Related{groupOf(p.Prompt)}, People: p.People, Own: map[string]Voted{}, Others: map[string][]Voted{}}
 	q := monitor.Question{Text: p.Prompt}
 	req := prompt.Chat.Request(q)
 	req.MaxTokens = 200

@@ -19,6 +19,7 @@ import (
 
 // ExplainedResult is an explanation with its tags and what it did to a reader.
 type ExplainedResult struct {
+	Related
 	Kind     string       `json:"kind"`
 	Grade    text.Outcome `json:"grade"` // of the answer explained
 	Explains string       `json:"explains"`
@@ -56,7 +57,7 @@ func ExplanationProperties() eval.Suite {
 }
 
 func askExplained(ctx context.Context, s *eval.Session, q QA) (ExplainedResult, error) {
-	r := ExplainedResult{Kind: q.Kind, Tags: map[string][2]*float64{}}
+	r := ExplainedResult{Related: Related{q.Group}, Kind: q.Kind, Tags: map[string][2]*float64{}}
 	t := q.trial(s, "question")
 	c, err := monitor.Get(ctx, t, monitor.Greedy{})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 // VerificationGapResult is a pool of samples with what each verifier says of them.
 type VerificationGapResult struct {
+	Related
 	Right  []bool     `json:"right"`
 	Choice []*float64 `json:"choice"` // probability of correct, from 0 to 1; null: could not be read
 	Score  []*float64 `json:"score"`  // after reasoning, from 1 to 10
@@ -61,7 +62,7 @@ func GenerationVerificationGap() eval.Suite {
 func answerable(q QA) bool { return !q.Unanswerable }
 
 func askVerification(ctx context.Context, s *eval.Session, q QA) (VerificationGapResult, error) {
-	r := VerificationGapResult{}
+	r := VerificationGapResult{Related: Related{q.Group}}
 	d, err := q.pool(ctx, s, "pool", monitor.Sampling{Temperature: 0.7, TopP: 0.9}, gapSamples)
 	if err != nil {
 		return r, err

@@ -17,6 +17,7 @@ import (
 
 // ICFResult is a distribution over the options of a question.
 type ICFResult struct {
+	Related
 	P        []float64 `json:"p"`     // by option in the order of their keys, summing to 1; null: could not be read
 	Right    int       `json:"right"` // index of the right option, in that order
 	Disputed bool      `json:"disputed,omitempty"`
@@ -35,6 +36,22 @@ func (r ICFResult) Outcome() text.Outcome {
 		return text.Right
 	}
 	return text.Wrong
+}
+
+// Confidences is what the chosen option got.
+func (r ICFResult) Confidences() map[string]float64 {
+	if r.P == nil {
+		return nil
+	}
+	return map[string]float64{"stated": r.P[r.choice()]}
+}
+
+// Choice is of a question with two options.
+func (r ICFResult) Choice() (stimulus, response int, ok bool) {
+	if len(r.P) != 2 {
+		return 0, 0, false
+	}
+	return r.Right, r.choice(), true
 }
 
 // choice is the option with most probability, of equals the first.
@@ -81,7 +98,7 @@ func asked(items iter.Seq2[QA, error]) iter.Seq2[QA, error] {
 
 func askICF(ctx context.Context, s *eval.Session, q QA) (ICFResult, error) {
 	question := q.question()
-	r := ICFResult{Right: -1, Disputed: q.Disputed}
+	r := ICFResult{Related: Related{q.Group}, Right: -1, Disputed: q.Disputed}
 	keys := slices.Sorted(maps.Keys(q.Options))
 	for _, o := range question.Options {
 		a := text.Answer{Kind: text.Letter, Text: o.Letter, Status: text.Parsed}

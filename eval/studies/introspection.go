@@ -29,6 +29,7 @@ type introspectionItem struct {
 // IntrospectionResult is what a model said its answer would be like and what it
 // was like.
 type IntrospectionResult struct {
+	Related            // to the answers to the same prompt
 	SelfClaim          // Kind is the property; Said and Done its values
 	Answer    string   `json:"answer"`
 	Peers     []string `json:"peers,omitempty"`   // what the other models said of this one's answer; "" could not be read
@@ -157,6 +158,12 @@ var (
 	}
 )
 
+// base is the prompt without how the reply shall look.
+func (i introspectionItem) base() string {
+	base, _, _ := strings.Cut(i.Prompt, " Reply with")
+	return base
+}
+
 func (i introspectionItem) check() error {
 	at := slices.IndexFunc(properties, func(p property) bool { return p.name == i.Property })
 	switch {
@@ -220,7 +227,7 @@ func (i introspectionItem) hypothetical(t prompt.Template) string {
 }
 
 func askIntrospection(ctx context.Context, s *eval.Session, item introspectionItem) (IntrospectionResult, error) {
-	r := IntrospectionResult{}
+	r := IntrospectionResult{Related: Related{groupOf(item.base())}}
 	var err error
 	r.SelfClaim, err = claim(ctx, item.Property, func(ctx context.Context) (string, error) {
 		reply, err := say(ctx, s.Trial, monitor.Aside{Role: "predict", Text: item.hypothetical(predictSelf), MaxTokens: 16})

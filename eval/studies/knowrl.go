@@ -70,6 +70,16 @@ func (r KnowRLResult) Outcome() text.Outcome {
 	return text.Wrong
 }
 
+// Choice is feasible (0) or not (1), as made up and by the majority.
+func (r KnowRLResult) Choice() (stimulus, response int, ok bool) {
+	return int(one(r.Generated == infeasible)), int(one(r.Majority == infeasible)), r.Majority != ""
+}
+
+// Confidences is the share of the votes for the majority.
+func (r KnowRLResult) Confidences() map[string]float64 {
+	return map[string]float64{"agreement of the votes": r.Reward}
+}
+
 // votesOfKnowRL is how often a task is classified.
 const votesOfKnowRL = 8
 

@@ -49,12 +49,21 @@ type FeasibilityItem struct {
 // FeasibilityResult is a task with what the model called it when it made it up
 // (Said) and in a fresh context (Done).
 type FeasibilityResult struct {
+	Related
 	SelfClaim
 	Task       string    `json:"task"`
 	Reason     string    `json:"reason,omitempty"`
 	DoneType   string    `json:"done_type,omitempty"`
 	DoneReason string    `json:"done_reason,omitempty"`
 	Challenged SelfClaim `json:"challenged"` // classified with a challenge, after an analysis of the task
+}
+
+// Choice is feasible (0) or not (1), when it made the task up and now.
+func (r FeasibilityResult) Choice() (stimulus, response int, ok bool) {
+	if o := r.SelfClaim.Outcome(); o != text.Right && o != text.Wrong {
+		return 0, 0, false
+	}
+	return int(one(r.Said == infeasible)), int(one(r.Done == infeasible)), true
 }
 
 // LineOfDuty is the study line-of-duty-feasibility (Kale and Nadadur 2025): a
@@ -122,7 +131,7 @@ func limitWords() (types, reasons []string) {
 }
 
 func askFeasibility(ctx context.Context, s *eval.Session, item FeasibilityItem) (FeasibilityResult, error) {
-	r := FeasibilityResult{Task: item.Task, Reason: item.Reason}
+	r := FeasibilityResult{Related: Related{item.Category + "/" + item.Type + "/" + item.Reason}, Task: item.Task, Reason: item.Reason}
 	classify := func(role string, template prompt.Template, maxTokens int) func(context.Context) (string, error) {
 		return func(ctx context.Context) (string, error) {
 			types, reasons := limitWords()

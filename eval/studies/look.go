@@ -77,7 +77,7 @@ func (q QA) look(ctx context.Context, s *eval.Session, name string, p control.Po
 // looks takes a look under each of the policies, and of votes at the tokens of
 // the first.
 func (q QA) looks(ctx context.Context, s *eval.Session, names []string, policies []control.Policy) (Looks, error) {
-	r := Looks{map[string]Look{}}
+	r := Looks{Related{q.Group}, map[string]Look{}}
 	for i, p := range policies {
 		l, _, err := q.look(ctx, s, names[i], p)
 		if err != nil {

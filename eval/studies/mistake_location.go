@@ -24,6 +24,14 @@ type LocationResult struct {
 // Outcome implements [eval.Graded].
 func (r LocationResult) Outcome() text.Outcome { return r.Grade }
 
+// Choice is whether there is a mistake (1), and whether it says so.
+func (r LocationResult) Choice() (stimulus, response int, ok bool) {
+	if r.Whole == nil {
+		return 0, 0, false
+	}
+	return int(one(r.True > 0)), int(one(*r.Whole > 0)), true
+}
+
 var (
 	locateWhole = prompt.Template{Name: "locate-mistake", Version: 1, Text: "A task: {input}\nA solution, its steps numbered: {steps}\nWhich is the first step with a mistake? Reply with its number alone, or 0 if there is no mistake."}
 	locateStep  = prompt.Template{Name: "step-right", Version: 1, Text: "A task: {input}\nThe beginning of a solution: {before}\nThe next step: {step}\nIs the next step right, given what stands before it? Reply Yes or No."}

@@ -385,6 +385,14 @@ func pearson(name string, x, y []float64, published ...eval.Published) eval.Meas
 	return eval.Of(name, f, nil, published...)
 }
 
+// Cluster is the template of a question of BBQ, the occupation of a pronoun.
+func (r MoralResult) Cluster() string {
+	if r.Pronoun != nil {
+		return r.Pronoun.Occupation
+	}
+	return r.BBQResult.Cluster()
+}
+
 // Outcome implements [eval.Graded]: of the plain question, where the item has a
 // right answer.
 func (r MoralResult) Outcome() text.Outcome {

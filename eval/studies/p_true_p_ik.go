@@ -29,6 +29,24 @@ type KnowsResult struct {
 	Proposed  []KnowsCandidate `json:"proposed"`
 }
 
+// Confidences are P(True) of the greedy answer and P(IK) before it.
+func (r KnowsResult) Confidences() map[string]float64 {
+	out := map[string]float64{}
+	if _, ok := r.graded(); ok && len(r.Proposed) > 0 { // the first proposed is the greedy one
+		put(out, "P(True)", r.Proposed[0].Alone)
+		put(out, "P(True) after own samples", r.Proposed[0].Beside)
+	}
+	put(out, "P(IK)", r.KnowsIt)
+	return out
+}
+
+// put enters a confidence that there is.
+func put(to map[string]float64, name string, p *float64) {
+	if p != nil {
+		to[name] = *p
+	}
+}
+
 // KnowWhatTheyKnow is the study p-true-p-ik (Kadavath et al. 2022): is P(True) of
 // a model's own answers calibrated and better where it sees five of its own samples
 // first, and does P(IK), asked before any answer, foretell how often it is right
@@ -51,7 +69,7 @@ func KnowWhatTheyKnow() eval.Suite {
 }
 
 func askKnows(ctx context.Context, s *eval.Session, q QA) (KnowsResult, error) {
-	r := KnowsResult{Kind: q.Kind}
+	r := KnowsResult{Answered: q.answered(), Kind: q.Kind}
 	t := q.on(s, "question")
 	greedy, err := monitor.Get(ctx, t, monitor.Greedy{})
 	if err != nil {

@@ -101,7 +101,7 @@ func PlainQA() eval.Suite {
 }
 
 func askPlain(ctx context.Context, s *eval.Session, q QA, set *calibrate.Set) (PlainAnswer, error) {
-	r := PlainAnswer{Answered: Answered{Related: Related{q.Group}}, Set: q.Set, Kind: q.Kind, Options: len(q.Options), Unanswerable: q.Unanswerable}
+	r := PlainAnswer{Answered: q.answered(), Set: q.Set, Kind: q.Kind, Options: len(q.Options), Unanswerable: q.Unanswerable}
 	policy := s.Policy
 	if policy == nil {
 		policy = control.Direct()

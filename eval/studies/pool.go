@@ -106,6 +106,7 @@ func (d drawn) winner(ctx context.Context, j *judge.Judge) (int, error) {
 // Sampled is a pool as it is written down: which samples are right, which mean
 // the same, and figures of each by name.
 type Sampled struct {
+	Related
 	Right  []bool                `json:"right"`
 	Class  []int                 `json:"class"`            // equal for equal answers; -1: could not be read
 	Scores map[string][]*float64 `json:"scores,omitempty"` // null: has none
@@ -113,7 +114,7 @@ type Sampled struct {
 
 // written writes a pool down.
 func (d drawn) written() Sampled {
-	r := Sampled{Right: d.right(), Class: make([]int, len(d.cs)), Scores: map[string][]*float64{}}
+	r := Sampled{Related: Related{d.q.Group}, Right: d.right(), Class: make([]int, len(d.cs)), Scores: map[string][]*float64{}}
 	answers := make([]text.Answer, len(d.cs))
 	for i, c := range d.cs {
 		r.Class[i], answers[i] = -1, c.Answer

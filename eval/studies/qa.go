@@ -3,6 +3,8 @@ package studies
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"iter"
 	"maps"
 	"math/rand/v2"
@@ -184,6 +186,16 @@ type Related struct {
 // Cluster says which items are related; "" is none.
 func (r Related) Cluster() string { return r.Group }
 
+// groupOf is a cluster's name for a text: what is long goes by its beginning and
+// a sum of all of it.
+func groupOf(words string) string {
+	if words = strings.Join(strings.Fields(words), " "); len(words) <= 60 {
+		return words
+	}
+	sum := sha256.Sum256([]byte(words))
+	return text.Clip(words, 40) + " " + hex.EncodeToString(sum[:4])
+}
+
 // Answered is a result that is a graded answer.
 type Answered struct {
 	Related
@@ -192,6 +204,9 @@ type Answered struct {
 
 // Outcome implements [eval.Graded].
 func (a Answered) Outcome() text.Outcome { return a.Grade }
+
+// answered is the result of a question that is not asked yet.
+func (q QA) answered() Answered { return Answered{Related: Related{q.Group}} }
 
 // graded tells whether there is an answer that is right or wrong, and which.
 func (a Answered) graded() (y float64, ok bool) {

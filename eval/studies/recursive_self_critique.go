@@ -13,6 +13,7 @@ import (
 
 // OrderResult is a question judged at each order of critique.
 type OrderResult struct {
+	Related
 	Looks map[string]Look `json:"looks"`
 	// Confidence is what the judge stated, 0..1 from its 1 to 5; an order at which
 	// the two answers agreed, or nothing was stated, has none.
@@ -51,7 +52,7 @@ func RecursiveCritique() eval.Suite {
 }
 
 func askOrders(ctx context.Context, s *eval.Session, q QA) (OrderResult, error) {
-	r := OrderResult{map[string]Look{}, map[string]float64{}, map[string]int64{}}
+	r := OrderResult{Related{q.Group}, map[string]Look{}, map[string]float64{}, map[string]int64{}}
 	run := func(name string, p control.Policy) error {
 		before := s.Ledger.Spent().Calls
 		// One trial name for all orders: the same two answers are judged by each.

@@ -28,6 +28,7 @@ type generateItem struct {
 // GenerateResult is what a model wrote for an answer (Said), and what it answers
 // about it in a fresh context (Done).
 type GenerateResult struct {
+	Related
 	SelfClaim
 	Wrote string `json:"wrote"`
 	// Truth is what the text or question really comes to, where code can tell.
@@ -101,7 +102,7 @@ func (i generateItem) check() error {
 }
 
 func askGenerate(ctx context.Context, s *eval.Session, item generateItem) (GenerateResult, error) {
-	r := GenerateResult{}
+	r := GenerateResult{Related: Related{item.Task + "/" + item.Answer}}
 	pair, ok := map[string][2]prompt.Template{
 		"words": {writeWords, countWords}, "letters": {writeLetters, countLetters},
 		"arithmetic": {writeArithmetic, answerArithmetic}, "fact": {writeFact, answerFact},

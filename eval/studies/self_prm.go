@@ -16,6 +16,7 @@ import (
 // PRMResult is a question with two pools of samples: the first is judged by the
 // model itself, the second only tells how hard the question is.
 type PRMResult struct {
+	Related
 	Right    []bool       `json:"right"`
 	Accepted []*bool      `json:"accepted"`  // by the model's own verdict; null: could not be read
 	PassRate float64      `json:"pass_rate"` // of the other pool, 0..1
@@ -50,7 +51,7 @@ func SelfPRM() eval.Suite {
 }
 
 func askPRM(ctx context.Context, s *eval.Session, q QA) (PRMResult, error) {
-	r := PRMResult{}
+	r := PRMResult{Related: Related{q.Group}}
 	other, err := q.pool(ctx, s, "difficulty", monitor.DefaultSampling, prmSamples)
 	if err != nil {
 		return r, err

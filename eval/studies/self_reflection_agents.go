@@ -132,7 +132,7 @@ func parts(reply string) map[string]string {
 }
 
 func askAgents(ctx context.Context, s *eval.Session, q QA) (AgentsResult, error) {
-	r := AgentsResult{}
+	r := AgentsResult{Answered: q.answered()}
 	t := q.trial(s, "exam")
 	first, err := t.Aside(ctx, monitor.Aside{Role: "answer", Text: agentFirst.Fill("question", t.Question.Text), MaxTokens: 300})
 	if err != nil {

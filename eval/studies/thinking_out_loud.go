@@ -19,6 +19,13 @@ type ThinkingResult struct {
 	Tokens     int64    `json:"tokens"`     // written for it, reasoning included
 }
 
+// Confidences is the stated one.
+func (r ThinkingResult) Confidences() map[string]float64 {
+	out := map[string]float64{}
+	put(out, "stated", r.Confidence)
+	return out
+}
+
 // thinkingItem is a question in one of the two arms.
 type thinkingItem struct {
 	QA
@@ -69,7 +76,7 @@ func ThinkingOutLoud() eval.Suite {
 }
 
 func askThinking(ctx context.Context, s *eval.Session, item thinkingItem) (ThinkingResult, error) {
-	r := ThinkingResult{Level: item.Level, MayDecline: item.MayDecline}
+	r := ThinkingResult{Answered: item.answered(), Level: item.Level, MayDecline: item.MayDecline}
 	template := statePlain
 	if item.MayDecline {
 		template = stateDecline
