@@ -68,13 +68,13 @@ func TestBadVerifiers(t *testing.T) {
 		"no score":    {`echo '{"why":"x"}'`, "a number from 0 to 1"},
 		"score above": {`echo '{"score":7}'`, "a number from 0 to 1"},
 		"too much":    {`yes`, "more than 1048576 bytes"},
-		"hangs":       {`exec sleep 60`, "did not end within"},
-		"child hangs": {`sleep 60`, "did not end within"},
+		"hangs":       {`exec sleep 300`, "did not end within"},
+		"child hangs": {`sleep 300`, "did not end within"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			trial, cs := candidates("A")
-			limit := 20 * time.Second
+			limit := 2 * time.Minute
 			if strings.Contains(c.want, "within") {
 				limit = 300 * time.Millisecond
 			}
@@ -86,7 +86,7 @@ func TestBadVerifiers(t *testing.T) {
 			if got := readings[0].Err; got == nil || !strings.Contains(got.Error(), c.want) || !strings.Contains(got.Error(), "checks.sh") {
 				t.Errorf("%v, want %q", got, c.want)
 			}
-			if took := time.Since(start); took > 20*time.Second {
+			if took := time.Since(start); took > 2*time.Minute {
 				t.Errorf("it took %v", took)
 			}
 		})
