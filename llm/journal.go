@@ -73,7 +73,11 @@ func (m *journalled) Do(ctx context.Context, op Op) (*Result, error) {
 		return m.Model.Do(ctx, op)
 	}
 	ledger := LedgerFrom(ctx)
-	stem := m.ID().String() + " " + op.Stem()
+	// Whether log-probabilities are asked for hangs on what is known by now of the
+	// model: an earlier life may have known more or less, and it was the same call.
+	asked := op
+	asked.Request.LogProbs, asked.Request.TopLogProbs = false, 0
+	stem := m.ID().String() + " " + asked.Stem()
 	known, missing := map[int]Written{}, []int(nil)
 	keys, order := map[int]string{}, make([]int, op.N())
 	for k := range order {
