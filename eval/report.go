@@ -14,11 +14,12 @@ import (
 // Report is what a study came to. It holds no clock: the same seed and model
 // give the same bytes.
 type Report struct {
-	Schema   int       `json:"schema"` // 1
-	Study    string    `json:"study"`
-	Model    string    `json:"model"`
-	N        int       `json:"n"` // items, whatever became of them
-	Outcomes Outcomes  `json:"outcomes"`
+	Schema   int      `json:"schema"` // 1
+	Study    string   `json:"study"`
+	Model    string   `json:"model"`
+	N        int      `json:"n"` // items, whatever became of them
+	Outcomes Outcomes `json:"outcomes"`
+	Standard
 	Measures []Measure `json:"measures"`
 	Spend    Spend     `json:"spend"`
 	// Errors are the first of those that failed, by item.
@@ -77,11 +78,13 @@ func NewReport(suite Suite, model string, n int, records iter.Seq2[Record, error
 // sum implements [Suite].
 func (s Study[I, R]) sum(report *Report, records iter.Seq2[Record, error]) error {
 	var results []R
+	var usual standard
 	for rec, err := range records {
 		if err != nil {
 			return err
 		}
 		if len(rec.Result) == 0 || string(rec.Result) == "null" {
+			usual.add(rec, nil)
 			continue
 		}
 		var result R
@@ -89,11 +92,27 @@ func (s Study[I, R]) sum(report *Report, records iter.Seq2[Record, error]) error
 			return fmt.Errorf("record %d: %w", rec.Index, err)
 		}
 		results = append(results, result)
+		usual.add(rec, result)
 	}
+	report.Standard = usual.sum()
 	if len(results) > 0 {
 		report.Measures = s.Measure(results)
 	}
-	return nil
+	// One report is one family of tests.
+	var figures []*stats.Figure
+	for i := range report.Measures {
+		figures = append(figures, &report.Measures[i].Figure)
+	}
+	return stats.AdjustFigures(stats.Holm, figures...)
+}
+
+// cluster implements [Suite].
+func (s Study[I, R]) cluster(rec Record) string {
+	var result R
+	if len(rec.Result) == 0 || json.Unmarshal(rec.Result, &result) != nil {
+		return clusterOf(rec, nil)
+	}
+	return clusterOf(rec, result)
 }
 
 func (o *Outcomes) count(outcome string) bool {

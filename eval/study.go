@@ -50,6 +50,8 @@ type Suite interface {
 	// sum measures results; of an outcome that an item has without its result, the
 	// result is null.
 	sum(*Report, iter.Seq2[Record, error]) error
+	// cluster names the items that one is not independent of.
+	cluster(Record) string
 }
 
 // Description is what a suite says of itself.

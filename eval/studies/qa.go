@@ -183,7 +183,7 @@ type Related struct {
 	Group string `json:"cluster,omitempty"`
 }
 
-// Cluster says which items are related; "" is none.
+// Cluster implements [eval.Clustered].
 func (r Related) Cluster() string { return r.Group }
 
 // groupOf is a cluster's name for a text: what is long goes by its beginning and
@@ -252,6 +252,9 @@ func paired(name string, a, b []float64, published ...eval.Published) eval.Measu
 // be 0 or 1: they are no share.
 func signed(name string, d []float64, published ...eval.Published) eval.Measure {
 	f, err := stats.Mean(d, nil, eval.Level)
+	if t, terr := stats.TTest(d, 0); err == nil && terr == nil { // none where nothing differs
+		f.P = t.P
+	}
 	return eval.Of(name, f, err, published...)
 }
 
@@ -267,6 +270,9 @@ func correlation(name string, x, y []float64, published ...eval.Published) eval.
 		return eval.Value(name, r, len(x), "Spearman", err.Error(), published...)
 	}
 	f.Method = "Spearman, " + f.Method
+	if t, err := stats.CorrelationTest(r, len(x)); err == nil {
+		f.P = t.P
+	}
 	return eval.Of(name, f, nil, published...)
 }
 
