@@ -35,6 +35,24 @@ func (n *notebook) Put(entries []llm.JournalEntry) error {
 	return n.err
 }
 
+// Whether log-probabilities are asked for hangs on what is known of the model by
+// then: it is the same call.
+func TestJournalWithAndWithoutLogProbs(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		book, op := &notebook{}, llmtest.Question("Which letter?")
+		op.Request.LogProbs = first
+		if _, err := llm.Journalled(script.Texts("a"), book).Do(t.Context(), op); err != nil {
+			t.Fatal(err)
+		}
+		op.Request.LogProbs, op.Request.TopLogProbs = !first, 20
+		m := script.Texts("another")
+		res, err := llm.Journalled(m, &notebook{old: book.fresh}).Do(t.Context(), op)
+		if err != nil || res.Choices[0].Text != "a" || m.Calls() != 0 {
+			t.Errorf("with %v first: %+v, %v, %d calls", first, res, err, m.Calls())
+		}
+	}
+}
+
 // A second life finds what the first wrote, asks only for the rest, and is
 // charged for what the first spent.
 func TestJournal(t *testing.T) {
