@@ -41,6 +41,10 @@ type ModelOptions struct {
 // each model and key: a judge that is the subject as well waits in the same
 // queue. It is safe for concurrent use.
 type Limiters struct {
+	// Quota, if set, gives the requests and tokens a minute of the model of a key
+	// where other processes use them too: nothing then limits this one by itself.
+	Quota func(key string, rpm, tpm int64) llm.Quota
+
 	mu sync.Mutex
 	by map[string]*llm.Limiter
 }
@@ -53,6 +57,9 @@ func (s *Limiters) of(key string, o llm.LimitOptions) *llm.Limiter {
 		s.by = map[string]*llm.Limiter{}
 	}
 	if s.by[key] == nil {
+		if s.Quota != nil {
+			o.Quota, o.RPM, o.TPM = s.Quota(key, o.RPM, o.TPM), 0, 0
+		}
 		s.by[key] = llm.NewLimiter(o)
 	}
 	return s.by[key]
