@@ -303,7 +303,7 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 	}
 	interrupted := errors.Is(err, llm.ErrStopped)
 	if err == nil || interrupted {
-		err = errors.Join(writeReport(cmd.Context(), folder, suite, report), err)
+		err = errors.Join(writeReport(context.WithoutCancel(cmd.Context()), folder, suite, report, 0), err)
 	}
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		err = errors.Join(err, encode(cmd, report))

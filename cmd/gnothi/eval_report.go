@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,15 +11,20 @@ import (
 
 	"gnothi/catalog"
 	"gnothi/eval"
+	"gnothi/eval/page"
 )
 
 func evalReportCmd() *cobra.Command {
-	return &cobra.Command{
+	var items int
+	cmd := &cobra.Command{
 		Use:   "report FOLDER",
 		Short: "Measure a run again, also one that goes on",
-		Long: `Measure what a run holds, without any call, and write FOLDER/report.json. Of a
-run that still goes on, the report is of what is done.`,
+		Long: `Measure what a run holds, without any call, and write FOLDER/report.json and
+FOLDER/report.html: one page with figures, charts and a choice of the items, to
+look at, print or publish. Of a run that still goes on, the report is of what is
+done.`,
 		Example: `  gnothi eval report runs/qa-1
+  gnothi eval report runs/qa-1 --items 500
   gnothi eval report runs/qa-1 --json | jq .measures`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -31,7 +37,10 @@ run that still goes on, the report is of what is done.`,
 			if err != nil {
 				return err
 			}
-			if err := writeReport(cmd.Context(), folder, suite, report); err != nil {
+			if items < 0 {
+				return usagef("--items %d: want 0 or more", items)
+			}
+			if err := writeReport(cmd.Context(), folder, suite, report, cmp.Or(items, -1)); err != nil {
 				return err
 			}
 			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
@@ -40,6 +49,8 @@ run that still goes on, the report is of what is done.`,
 			return printStudy(cmd.OutOrStdout(), report)
 		},
 	}
+	cmd.Flags().IntVar(&items, "items", page.DefaultItems, "most items in report.html besides those that failed")
+	return cmd
 }
 
 // readRun opens a run to look at it.
@@ -55,12 +66,15 @@ func readRun(ctx context.Context, dir string) (*eval.Folder, eval.Suite, error) 
 	return folder, suite, nil
 }
 
-// writeReport writes the report's files into the run's folder.
-func writeReport(_ context.Context, folder *eval.Folder, _ eval.Suite, report *eval.Report) error {
-	return folder.WriteFile("report.json", func(f *os.File) error {
+// writeReport writes the report's files into the run's folder; items are how many
+// report.html shows.
+func writeReport(ctx context.Context, folder *eval.Folder, suite eval.Suite, report *eval.Report, items int) error {
+	return errors.Join(folder.WriteFile("report.json", func(f *os.File) error {
 		enc := json.NewEncoder(f)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		return enc.Encode(report)
-	})
+	}), folder.WriteFile("report.html", func(f *os.File) error {
+		return page.Write(ctx, f, folder, suite, report, page.Options{Items: items})
+	}))
 }

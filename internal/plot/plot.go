@@ -39,6 +39,7 @@ type Chart struct {
 	XLog        bool // logarithmic in X + 1, for numbers of labels
 	XTicks      []float64
 	LegendLow   bool // at the bottom instead of the top
+	Inline      bool // for a page that brings the style: no style and no ground of its own
 }
 
 const (
@@ -65,13 +66,18 @@ const style = `<style>.f{fill:#fff}text{fill:#24292f;font:12px system-ui,sans-se
 	`.s0{stroke:#58a6ff}.s1{stroke:#f0883e}.s2{stroke:#3fb950}.s3{stroke:#bc8cff}.s4{stroke:#f778ba}.s5{stroke:#b1bac4}.s6{stroke:#d29922}.s7{stroke:#39c5cf}.p0{fill:#58a6ff}.p1{fill:#f0883e}.p2{fill:#3fb950}.p3{fill:#bc8cff}.p4{fill:#f778ba}.p5{fill:#b1bac4}.p6{fill:#d29922}.p7{fill:#39c5cf}}</style>`
 
 // canvas writes SVG; it never fails, the buffer is in memory.
-type canvas struct{ bytes.Buffer }
+type canvas struct {
+	bytes.Buffer
+	inline bool
+}
 
 func (c *canvas) open(width, height float64, title, note string) {
 	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img"><title>%s</title><desc>%s</desc>`,
 		num(width), num(height), num(width), num(height), escape(title), escape(note))
-	c.WriteString(style)
-	fmt.Fprintf(c, `<rect class="f" width="100%%" height="100%%" rx="6"/><text class="t" x="%s" y="22">%s</text>`, num(left-40), escape(title))
+	if !c.inline {
+		c.WriteString(style + `<rect class="f" width="100%" height="100%" rx="6"/>`)
+	}
+	fmt.Fprintf(c, `<text class="t" x="%s" y="22">%s</text>`, num(left-40), escape(title))
 	lines := wrap(note, int((width-left)/5.6))
 	for i, line := range lines {
 		c.text(left-40, height-10-13*float64(len(lines)-1-i), "", "n", line)
@@ -142,7 +148,7 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 	up := func(y float64) float64 {
 		return height - bottom - (min(max(y, c.YMin), c.YMax)-c.YMin)/(c.YMax-c.YMin)*(height-top-bottom)
 	}
-	var v canvas
+	v := canvas{inline: c.Inline}
 	named := 0
 	for _, s := range c.Series {
 		if s.Name != "" {

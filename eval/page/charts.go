@@ -1,0 +1,190 @@
+package page
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"gnothi/eval"
+	"gnothi/internal/plot"
+	"gnothi/stats"
+)
+
+// The numbers in what is drawn here are the only text of it, so that nothing has
+// to be escaped.
+
+// share is a part of a bar.
+type share struct {
+	Name    string // outcome
+	N       int
+	Percent float64
+	X       float64 // where it starts, in per cent
+}
+
+// shares divides a bar among outcomes, in the order in which they are told.
+func shares(o eval.Outcomes) []share {
+	all := []share{
+		{Name: eval.OutcomeRight, N: o.Right}, {Name: eval.OutcomeWrong, N: o.Wrong}, {Name: eval.OutcomeMeasured, N: o.Measured},
+		{Name: eval.OutcomeRefused, N: o.Refused}, {Name: eval.OutcomeUnparsed, N: o.Unparsed}, {Name: eval.OutcomeFailed, N: o.Failed}, {Name: eval.OutcomeUnasked, N: o.Unasked},
+	}
+	total := 0
+	for _, s := range all {
+		total += s.N
+	}
+	x := 0.0
+	for i := range all {
+		all[i].X = x
+		if total > 0 {
+			all[i].Percent = 100 * float64(all[i].N) / float64(total)
+		}
+		x += all[i].Percent
+	}
+	// Right and wrong are told even if there are none, unless nothing is graded.
+	return slices.DeleteFunc(all, func(s share) bool {
+		switch s.Name {
+		case eval.OutcomeRight, eval.OutcomeWrong:
+			return o.Right+o.Wrong == 0
+		case eval.OutcomeMeasured, eval.OutcomeUnasked:
+			return s.N == 0
+		}
+		return false
+	})
+}
+
+// Bar draws shares as one bar; its parts can be told apart without colours by
+// their order and the numbers in them.
+func bar(parts []share) template.HTML {
+	var b strings.Builder
+	b.WriteString(`<svg class="bar" width="100%" height="34" role="img" aria-label="outcomes">`)
+	for _, s := range parts {
+		if s.N == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, `<rect class="o-%s" x="%.3f%%" width="%.3f%%" height="34"><title>%s: %d</title></rect>`, s.Name, s.X, s.Percent, s.Name, s.N)
+		if s.Percent >= 6 {
+			fmt.Fprintf(&b, `<text class="on-%s" x="%.3f%%" y="22" text-anchor="middle">%d</text>`, s.Name, s.X+s.Percent/2, s.N)
+		}
+	}
+	b.WriteString(`</svg>`)
+	return template.HTML(b.String()) //nolint:gosec // numbers and names of outcomes only
+}
+
+// axis is the scale that the measures of a table share.
+type axis struct{ low, high float64 }
+
+// axisOf is 0 to 1, or -1 to 1 where a measure is negative.
+func axisOf(ms []eval.Measure) axis {
+	a := axis{0, 1}
+	for _, m := range ms {
+		for _, v := range []float64{m.Figure.Value, m.Figure.Low} {
+			if a.holds(m.Figure) && v < 0 {
+				a.low = -1
+			}
+		}
+	}
+	return a
+}
+
+// holds tells whether a figure is of the kind that the axis shows.
+func (a axis) holds(f stats.Figure) bool {
+	return f.Unit == "" && math.Abs(f.Value) <= 1 && !(f.Low < -1.0001) && !(f.High > 1.0001)
+}
+
+func (a axis) at(v float64) float64 {
+	return 100 * (min(max(v, a.low), a.high) - a.low) / (a.high - a.low)
+}
+
+// forest draws a measure on the axis, with what was published of it.
+func (a axis) forest(m eval.Measure) template.HTML {
+	f := m.Figure
+	if math.IsNaN(f.Value) || !a.holds(f) {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(`<svg class="forest" aria-hidden="true">`)
+	line := func(class string, x1, y1, x2, y2 float64) {
+		fmt.Fprintf(&b, `<line class="%s" x1="%.2f%%" x2="%.2f%%" y1="%g%%" y2="%g%%"/>`, class, x1, x2, y1, y2)
+	}
+	for _, v := range []float64{a.low, (a.low + a.high) / 2, a.high} {
+		line("grid", a.at(v), 0, a.at(v), 100)
+	}
+	for _, p := range m.Published {
+		if p.Value >= a.low && p.Value <= a.high {
+			fmt.Fprintf(&b, `<svg x="%.2f%%" y="50%%" overflow="visible"><path class="published" d="M0-6 6 0 0 6-6 0Z"/></svg>`, a.at(p.Value))
+		}
+	}
+	if !math.IsNaN(f.Low) && !math.IsNaN(f.High) {
+		line("whisker", a.at(f.Low), 50, a.at(f.High), 50)
+	}
+	fmt.Fprintf(&b, `<circle class="point" cx="%.2f%%" cy="50%%" r="4.5"/></svg>`, a.at(f.Value))
+	return template.HTML(b.String()) //nolint:gosec // numbers only
+}
+
+// drawn gives a chart for a page; it is nothing if the chart cannot be drawn.
+func drawn(c plot.Chart) template.HTML {
+	c.Inline = true
+	var b bytes.Buffer
+	if _, err := io.WriterTo(c).WriteTo(&b); err != nil {
+		return ""
+	}
+	return template.HTML(b.String()) //nolint:gosec // plot escapes what it is given
+}
+
+// costChart draws how many of the graded items come out right, by what they cost:
+// in five groups of equal size.
+func costChart(done []eval.Done) (plot.Chart, bool) {
+	type one struct{ cost, right float64 }
+	var all []one
+	priced := true
+	for _, d := range done {
+		priced = priced && d.Spend.NanoUSD > 0
+	}
+	for _, d := range done {
+		if d.Outcome != eval.OutcomeRight && d.Outcome != eval.OutcomeWrong {
+			continue
+		}
+		x := one{cost: float64(d.Spend.PromptTokens + d.Spend.CompletionTokens)}
+		if priced {
+			x.cost = float64(d.Spend.NanoUSD) / 1e9
+		}
+		if d.Outcome == eval.OutcomeRight {
+			x.right = 1
+		}
+		all = append(all, x)
+	}
+	const groups, fewest = 5, 25
+	if len(all) < fewest {
+		return plot.Chart{}, false
+	}
+	slices.SortStableFunc(all, func(a, b one) int { return cmp.Compare(a.cost, b.cost) })
+	if all[0].cost == all[len(all)-1].cost {
+		return plot.Chart{}, false
+	}
+	what := "tokens of an item"
+	if priced {
+		what = "dollars of an item"
+	}
+	s := plot.Series{Dots: true}
+	for g := range groups {
+		part := all[g*len(all)/groups : (g+1)*len(all)/groups]
+		k, cost := 0, 0.0
+		for _, x := range part {
+			k += int(x.right)
+			cost += x.cost
+		}
+		f, err := stats.Wilson(k, len(part), eval.Level)
+		if err != nil {
+			return plot.Chart{}, false
+		}
+		s.Points = append(s.Points, plot.Point{X: cost / float64(len(part)), Y: f.Value, Low: f.Low, High: f.High})
+	}
+	return plot.Chart{
+		Title: "Right, by what it cost", X: what, Y: "share right", YMax: 1, Series: []plot.Series{s},
+		Note: fmt.Sprintf("%d graded items in five groups of equal size, by cost; 95 %% Wilson intervals", len(all)),
+	}, true
+}
