@@ -1,9 +1,11 @@
 package stats
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"gonum.org/v1/gonum/diff/fd"
 	"gonum.org/v1/gonum/optimize"
@@ -120,7 +122,7 @@ func MetaD(s1, s2 []int, pad float64) (Metacognition, error) {
 	zf, zh := bound(ratings)
 	out := Metacognition{DPrime: zh - zf, Criterion: centre[ratings]}
 	if math.Abs(out.DPrime) < 1e-9 {
-		return Metacognition{}, fmt.Errorf("stats: meta-d′: d′ is 0, the relative criterion is undefined: %w", ErrConstant)
+		return out, fmt.Errorf("stats: meta-d′: d′ is 0, the relative criterion is undefined: %w", ErrConstant)
 	}
 
 	// Parameters: meta-d′, then log steps from the first-order criterion outwards on both sides.
@@ -207,4 +209,157 @@ func (b Bootstrap) MetaD(rng *rand.Rand, s1, s2 []int, pad float64, what func(Me
 		m, err := MetaD(counts[:len(s1)], counts[len(s1):], pad)
 		return what(m), err
 	})
+}
+
+// Decision is a decision between two alternatives, with how sure it was: any finite number, higher is surer.
+type Decision struct {
+	Stimulus, Response int // 0 (S1) or 1 (S2)
+	Confidence         float64
+}
+
+// RatingCounts sorts decisions into the counts that [MetaD] takes. Confidence becomes at most levels ratings (0: 4) of about
+// equal size, by quantiles over all decisions; equal confidences stay together, so there may be fewer: len(s1)/2 of them.
+// ErrConstant where all confidences are the same, ErrOneClass where one stimulus never came or one response was never given
+// (d′ and meta-d′ mean nothing then).
+func RatingCounts(decisions []Decision, levels int) (s1, s2 []int, err error) {
+	if levels == 0 {
+		levels = 4
+	}
+	if levels < 2 || levels > 100 {
+		return nil, nil, rangeError("confidence levels", levels, "2 to 100")
+	}
+	if len(decisions) == 0 {
+		return nil, nil, fmt.Errorf("stats: rating counts: %w", ErrEmpty)
+	}
+	rating, ratings, err := rate(decisions, levels)
+	if err != nil {
+		return nil, nil, err
+	}
+	counts := [2][]int{make([]int, 2*ratings), make([]int, 2*ratings)}
+	var seen, given [2]int
+	for i, d := range decisions {
+		counts[d.Stimulus][cell(d, rating[i], ratings)]++
+		seen[d.Stimulus]++
+		given[d.Response]++
+	}
+	for k := range 2 {
+		if seen[k] == 0 || given[k] == 0 {
+			return nil, nil, fmt.Errorf("stats: rating counts: stimulus %d came %d times, response %d %d times: %w", k, seen[k], k, given[k], ErrOneClass)
+		}
+	}
+	return counts[0], counts[1], nil
+}
+
+// rate gives each decision its rating from 0, least sure.
+func rate(decisions []Decision, levels int) (rating []int, ratings int, err error) {
+	confidence := make([]float64, len(decisions))
+	for i, d := range decisions {
+		if d.Stimulus < 0 || d.Stimulus > 1 || d.Response < 0 || d.Response > 1 {
+			return nil, 0, rangeError(fmt.Sprintf("decision %d", i), [2]int{d.Stimulus, d.Response}, "stimulus and response 0 or 1")
+		}
+		confidence[i] = d.Confidence
+	}
+	if err := checkFinite(confidence); err != nil {
+		return nil, 0, fmt.Errorf("confidence: %w", err)
+	}
+	place, _, err := assign(confidence, MassQuantile, levels)
+	if err != nil {
+		return nil, 0, err
+	}
+	used := slices.Compact(slices.Sorted(slices.Values(place)))
+	if len(used) < 2 {
+		// Most are as sure as can be: those, and the rest.
+		low, high := slices.Min(confidence), slices.Max(confidence)
+		if low == high {
+			return nil, 0, fmt.Errorf("stats: rating counts: every confidence is %v: %w", low, ErrConstant)
+		}
+		for i, v := range confidence {
+			place[i] = 0
+			if v == high {
+				place[i] = 1
+			}
+		}
+		return place, 2, nil
+	}
+	for i, p := range place {
+		place[i], _ = slices.BinarySearch(used, p)
+	}
+	return place, len(used), nil
+}
+
+// cell is the place of a rated decision in the counts of its stimulus.
+func cell(d Decision, rating, ratings int) int {
+	if d.Response == 0 {
+		return ratings - 1 - rating
+	}
+	return ratings + rating
+}
+
+// Metacognitive are the figures of [Metacognition] with intervals.
+type Metacognitive struct {
+	DPrime    Figure `json:"d_prime"`
+	Criterion Figure `json:"criterion"`
+	MetaD     Figure `json:"meta_d"`
+	MRatio    Figure `json:"m_ratio"`
+	Type2     Figure `json:"type2_auroc"` // of confidence, for right against wrong
+	Levels    int    `json:"levels"`      // ratings that confidence was cut into
+}
+
+// Metacognition is what decisions and their confidence tell: sensitivity, criterion, meta-d′, M-ratio, and the type-2 AUROC,
+// which needs no model. Confidence is cut as in [RatingCounts], once and not in each resample; counts are padded by
+// 1/(2·ratings). Where the interval of d′ holds 0 the M-ratio, which divides by it, has a value and no interval. Each
+// resample is a fit of half a millisecond, so Resamples 0 are 500 (chosen). Errors are those of RatingCounts.
+func (b Bootstrap) Metacognition(rng *rand.Rand, decisions []Decision, levels int) (Metacognitive, error) {
+	b.Resamples = cmp.Or(b.Resamples, 500)
+	b, err := b.checked(len(decisions))
+	if err != nil {
+		return Metacognitive{}, err
+	}
+	if b.Kind == BCa {
+		return Metacognitive{}, rangeError("interval kind", int(b.Kind), "Percentile or Basic: a jackknife of fits is not worth its time")
+	}
+	first, _, err := RatingCounts(decisions, levels)
+	if err != nil {
+		return Metacognitive{}, err
+	}
+	ratings := len(first) / 2
+	rating, _, err := rate(decisions, cmp.Or(levels, 4))
+	if err != nil {
+		return Metacognitive{}, err
+	}
+	cells := make([]int, len(decisions))
+	confidence, right := make([]float64, len(decisions)), make([]float64, len(decisions))
+	for i, d := range decisions {
+		cells[i] = d.Stimulus*2*ratings + cell(d, rating[i], ratings)
+		confidence[i] = d.Confidence
+		if d.Stimulus == d.Response {
+			right[i] = 1
+		}
+	}
+	unit, units, over := unitsOf(b.Cluster, len(decisions))
+	ranking := newRanking(confidence, right, unit)
+	counts := make([]int, 4*ratings)
+	var runs []tied
+	var fit Metacognition
+	var failed error
+	weigh := func(count []int32) {
+		clear(counts)
+		for i, c := range cells {
+			counts[c] += int(count[unit[i]])
+		}
+		runs = ranking.weigh(count)
+		fit, failed = MetaD(counts[:2*ratings], counts[2*ratings:], 1/float64(2*ratings))
+	}
+	out := Metacognitive{Levels: ratings}
+	b.together(rng, len(decisions), units, over, weigh, []estimate{
+		{b.Kind, &out.DPrime, func() (float64, error) { return fit.DPrime, nil }},
+		{b.Kind, &out.Criterion, func() (float64, error) { return fit.Criterion, nil }},
+		{b.Kind, &out.MetaD, func() (float64, error) { return fit.MetaD, failed }},
+		{b.Kind, &out.MRatio, func() (float64, error) { return fit.MRatio, failed }},
+		{b.Kind, &out.Type2, func() (float64, error) { return auroc(runs) }},
+	})
+	if d := out.DPrime; d.Low <= 0 && d.High >= 0 && !math.IsNaN(out.MRatio.Value) {
+		out.MRatio = pointOnly(out.MRatio.Value, out.MRatio.N, out.MRatio.Method, "d′ may be 0, and a ratio to it anything")
+	}
+	return out, nil
 }

@@ -16,7 +16,9 @@
 //
 //   - calibration.go, smece.go (how far off), calibrationtest.go (is it off at all)
 //   - ranking.go, selective.go (AUROC, risk and coverage), concordance.go (rank correlations)
-//   - interval.go, delong.go, paired.go, tests.go (uncertainty of figures and of differences; adjusting many p-values)
+//   - interval.go, resample.go, delong.go, paired.go, tests.go (uncertainty of figures and of differences; adjusting many
+//     p-values)
+//   - power.go (how many items, how small an effect), judged.go (labels by a judge who errs)
 //   - fit.go, logistic.go, crossfit.go (score to probability)
 //   - guarantee.go, conformal.go (what can be promised: thresholds, answer sets; drift)
 //   - correction.go (a second answer: confidence and critique)

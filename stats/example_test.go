@@ -177,3 +177,45 @@ func ExampleMetaD() {
 	fmt.Printf("d' %.2f, meta-d' %.2f, M-ratio %.2f\n", m.DPrime, m.MetaD, m.MRatio)
 	// Output: d' 1.53, meta-d' 1.63, M-ratio 1.06
 }
+
+// What 500 questions can show about two models of some 70 % accuracy whose answers go along, and how many it takes for two
+// points.
+func ExampleMinimumDetectable() {
+	aim := stats.PairedRates{Rate: 0.7, Correlation: 0.6}
+	f, err := stats.MinimumDetectable(500, aim, stats.Plan{})
+	if err != nil {
+		panic(err)
+	}
+	n, err := stats.ItemsNeeded(0.02, aim, stats.Plan{})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("%.3f with 500; 0.02 with %d\n", f.Value, n)
+	// Output: 0.050 with 500; 0.02 with 3238
+}
+
+// A judge graded 1,000 answers; people checked 100 of other answers, and found it lenient.
+func ExampleRoganGladen() {
+	tried := stats.Detection{Hits: 57, Misses: 3, FalseAlarms: 12, Rejections: 28}
+	f, err := stats.RoganGladen(700, 1000, tried, 0.95)
+	fmt.Println(f, err)
+	// Output: 0.615 [0.499, 0.726] (n=1000) <nil>
+}
+
+// The same judge, where people graded a random part of the run itself.
+func ExamplePPI() {
+	var labels, judged, rest []float64
+	for i := range 100 {
+		labels = append(labels, float64(min(1, i%5)))         // 80 % right
+		judged = append(judged, float64(min(1, i%5+i%2*i%3))) // the judge calls some more right
+	}
+	for i := range 900 {
+		rest = append(rest, float64(min(1, i%5+i%2*i%3)))
+	}
+	f, err := stats.PPI{}.Mean(labels, judged, rest)
+	fmt.Println(f, err)
+	fmt.Println(f.Method)
+	// Output:
+	// 0.797 [0.743, 0.852] (n=1000) <nil>
+	// PPI++, λ = 0.811, 100 of 1000 labelled, 95 %
+}
