@@ -101,11 +101,13 @@ func eachLine(path string, use func(n int, line []byte) error) error {
 }
 
 // lines are the items of a JSON Lines file in the user's folder, each checked
-// where it stands, or the sample where there is no such file.
+// where it stands, or the sample in a drawn order where there is no such file.
 func lines[I any](s eval.Source, name string, sample []I, check func(I) error) ([]I, error) {
 	paths := found(s, "", compressed(name)...)
 	if len(paths) == 0 {
-		return sample, nil
+		out := slices.Clone(sample)
+		s.Rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+		return out, nil
 	}
 	var out []I
 	err := eachLine(paths[0], func(_ int, line []byte) error {

@@ -39,6 +39,8 @@ type PlainAnswer struct {
 	Calibration string   `json:"calibration,omitempty"`
 	// Signals of the answer by name, in [0,1], higher is more trustworthy.
 	Signals map[string]float64 `json:"signals,omitempty"`
+	// Before is what the first answer was, of a policy that revises.
+	Before *text.Outcome `json:"before,omitempty"`
 	// Others are the answers that lost the vote, and how many samples said so.
 	Others []Other `json:"others,omitempty"`
 	// Two is, of a question with two possible answers, which of the two is right
@@ -52,7 +54,15 @@ type Other struct {
 	Count  int    `json:"count"`
 }
 
-// Confidences are the signals, and the calibrated
+// First implements [eval.Revised].
+func (r PlainAnswer) First() (text.Outcome, bool) {
+	if r.Before == nil {
+		return 0, false
+	}
+	return *r.Before, true
+}
+
+// Confidences implements [eval.Confident]: the signals, and the calibrated
 // probability under the name probability.
 func (r PlainAnswer) Confidences() map[string]float64 {
 	out := maps.Clone(r.Signals)
@@ -65,7 +75,7 @@ func (r PlainAnswer) Confidences() map[string]float64 {
 	return out
 }
 
-// Choice is of a question with two possible answers.
+// Choice implements [eval.Chosen], of a question with two possible answers.
 func (r PlainAnswer) Choice() (stimulus, response int, ok bool) {
 	if r.Two == nil {
 		return 0, 0, false
@@ -146,6 +156,10 @@ func askPlain(ctx context.Context, s *eval.Session, q QA, set *calibrate.Set) (P
 		r.Others = append(r.Others, Other{a.Answer, a.Count})
 	}
 	r.Two = q.two(res.Best.Answer)
+	if len(res.Trace) > 0 {
+		before := q.grade(res.First().Answer)
+		r.Before = &before
+	}
 	return r, nil
 }
 
@@ -214,7 +228,6 @@ func measurePlain(rs []PlainAnswer) []eval.Measure {
 	var of, sets []string
 	bySet, groups := map[string][]float64{}, map[string][]string{}
 	declined, answerable, caught, unanswerable := 0, 0, 0, 0
-	var missed int
 	for _, r := range rs {
 		if r.Unanswerable {
 			unanswerable, caught = unanswerable+1, caught+int(one(r.Declined))
@@ -226,7 +239,6 @@ func measurePlain(rs []PlainAnswer) []eval.Measure {
 		}
 		right, ok := r.graded()
 		if !ok {
-			missed++
 			continue
 		}
 		y, of = append(y, right), append(of, r.Group)
@@ -237,8 +249,7 @@ func measurePlain(rs []PlainAnswer) []eval.Measure {
 	}
 	out := []eval.Measure{clustered("accuracy of the answers", y, of)}
 	if answerable > 0 {
-		all := append(slices.Clone(y), make([]float64, missed)...)
-		out = append(out, eval.Average("accuracy, what was declined or could not be read being wrong", all), eval.Share("declined", declined, answerable))
+		out = append(out, eval.Share("declined", declined, answerable))
 	}
 	if len(chance) > 0 {
 		out = append(out, eval.Value("accuracy of guessing among the options", mean(chance), len(chance), "mean of 1/options", "computed, not measured"))

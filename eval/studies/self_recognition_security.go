@@ -73,7 +73,7 @@ func SecurityQuestions() eval.Suite {
 		Needs: "text peers",
 		Items: eval.List(func(s eval.Source) ([]securityItem, error) {
 			var out []securityItem
-			for i := range cmp.Or(s.N, 30) {
+			for _, i := range s.Rand.Perm(cmp.Or(s.N, 30)) {
 				out = append(out, securityItem{i})
 			}
 			return out, nil
