@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,5 +92,42 @@ func TestTheServerSeesTheLimit(t *testing.T) {
 				t.Errorf("%+v, the server had %d requests", s, g.requests)
 			}
 		})
+	}
+}
+
+// Connections are kept for as many requests as are in flight.
+func TestConnectionsAreKept(t *testing.T) {
+	const limit = 300
+	g := &gate{open: make(chan struct{}), until: limit}
+	server := httptest.NewUnstartedServer(g)
+	var opened atomic.Int32
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	p, err := openai.New("m", openai.Options{BaseURL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := llm.NewLimiter(llm.LimitOptions{Concurrency: limit}).Wrap(p)
+	for range 2 {
+		var wg sync.WaitGroup
+		for range 2 * limit {
+			wg.Go(func() {
+				if _, err := m.Do(t.Context(), llm.Op{Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: "well?"}}}}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		g.mu.Lock()
+		g.open, g.closed = make(chan struct{}), false
+		g.mu.Unlock()
+	}
+	if n := opened.Load(); n != limit {
+		t.Errorf("%d connections were opened for %d requests, %d at once", n, g.requests, limit)
 	}
 }

@@ -57,7 +57,8 @@ type Options struct {
 type Provider struct {
 	id     llm.ID
 	opts   Options
-	base   *url.URL
+	chat   string // the URLs of the endpoints
+	raw    string
 	header http.Header
 	client *upstream.Client
 
@@ -89,7 +90,7 @@ func New(name string, o Options) (*Provider, error) {
 	if o.BaseURL != "" && o.BaseURL != DefaultBaseURL {
 		id.Host = redactURL(o.BaseURL)
 	}
-	p := &Provider{id: id, opts: o, base: base, header: o.Header.Clone()}
+	p := &Provider{id: id, opts: o, chat: base.JoinPath("chat/completions").String(), raw: base.JoinPath("completions").String(), header: o.Header.Clone()}
 	if o.APIKey != "" {
 		if p.header == nil {
 			p.header = http.Header{}
@@ -209,14 +210,14 @@ func (p *Provider) call(ctx context.Context, op llm.Op, indices []int) (*llm.Res
 		if err != nil {
 			return nil, fmt.Errorf("openai: %w", err)
 		}
-		path := "chat/completions"
+		endpoint := p.chat
 		if sent.Prompt != "" {
-			path = "completions"
+			endpoint = p.raw
 			if can, ok := k.can[llm.RawPrompt]; ok && !can {
 				return nil, &llm.UnsupportedError{Model: p.id, Ability: llm.RawPrompt}
 			}
 		}
-		res, err := p.exchange(ctx, op, path, body, indices)
+		res, err := p.exchange(ctx, op, endpoint, body, indices)
 		if again, err := p.settle(sent, call, k, res, err); !again {
 			return res, err
 		}
@@ -322,8 +323,8 @@ func lacksLogProbs(c llm.Choice) bool {
 }
 
 // exchange sends a body and reads the answer, streamed or not.
-func (p *Provider) exchange(ctx context.Context, op llm.Op, path string, body []byte, indices []int) (*llm.Result, error) {
-	resp, err := p.client.Post(ctx, p.base.JoinPath(path).String(), p.header, body)
+func (p *Provider) exchange(ctx context.Context, op llm.Op, endpoint string, body []byte, indices []int) (*llm.Result, error) {
+	resp, err := p.client.Post(ctx, endpoint, p.header, body)
 	if err != nil {
 		return nil, err
 	}
@@ -484,7 +485,7 @@ func (p *Provider) score(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	o.set("logprobs", op.Request.TopLogProbs)
 	o.set("max_tokens", 0)
 	op.Stream = nil
-	res, err := p.exchange(ctx, op, "completions", o.bytes(), []int{op.Index(0)})
+	res, err := p.exchange(ctx, op, p.raw, o.bytes(), []int{op.Index(0)})
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -56,7 +57,7 @@ func (c *Client) Defaults() {
 				DialContext:           (&net.Dialer{Timeout: c.Connect, KeepAlive: 30 * time.Second}).DialContext,
 				TLSHandshakeTimeout:   c.Connect,
 				ForceAttemptHTTP2:     true,
-				MaxIdleConnsPerHost:   256,
+				MaxIdleConnsPerHost:   4096, // none is to be opened anew for each call, whatever is in flight
 				IdleConnTimeout:       90 * time.Second,
 				ExpectContinueTimeout: time.Second,
 				// A compressed stream comes in lumps; see also body.
@@ -75,6 +76,16 @@ type Response struct {
 	Header http.Header
 	Type   string // media type, lower case
 	Body   io.ReadCloser
+	length int64 // as announced; -1: not
+}
+
+func mediaType(h http.Header) string {
+	t := h.Get("Content-Type")
+	if t == "application/json" { // mostly
+		return t
+	}
+	media, _, _ := mime.ParseMediaType(t)
+	return media
 }
 
 // Post sends a JSON body, when the limits of the operation let it ([llm.Admit]).
@@ -86,9 +97,9 @@ func (c *Client) Post(ctx context.Context, url string, header http.Header, paylo
 		return nil, err
 	}
 	limited, cancel := context.WithCancelCause(ctx)
-	b := &body{client: c, parent: ctx, ctx: limited, cancel: cancel, idle: c.Idle, place: place}
+	b := &body{client: c, parent: ctx, ctx: limited, cancel: cancel, place: place}
 	defer func() { place.Answered(err) }()
-	b.timer = time.AfterFunc(c.FirstByte, func() { cancel(limitError(fmt.Sprintf("no answer within %v", c.FirstByte))) })
+	b.timer = time.AfterFunc(c.FirstByte, b.expire)
 
 	req, err := http.NewRequestWithContext(limited, http.MethodPost, url, bytes.NewReader(payload))
 	if err != nil {
@@ -101,6 +112,7 @@ func (c *Client) Post(ctx context.Context, url string, header http.Header, paylo
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.HTTP.Do(req)
 	b.timer.Stop()
+	b.answered.Store(true)
 	if err != nil {
 		err = c.failed(ctx, limited, err)
 		b.Close()
@@ -117,8 +129,7 @@ func (c *Client) Post(ctx context.Context, url string, header http.Header, paylo
 		defer b.Close()
 		return nil, c.refusal(resp, b)
 	}
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return &Response{Status: resp.StatusCode, Header: resp.Header, Type: media, Body: b}, nil
+	return &Response{Status: resp.StatusCode, Header: resp.Header, Type: mediaType(resp.Header), Body: b, length: resp.ContentLength}, nil
 }
 
 // limitError says that one of the client's time limits was reached.
@@ -132,7 +143,10 @@ func (limitError) Timeout() bool { return true }
 
 // ReadAll reads a whole body, up to the client's limit, and checks its encoding.
 func (c *Client) ReadAll(r *Response) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r.Body, c.MaxBody+1))
+	// What is announced is a hint only, and a lie must not cost memory.
+	buffer := bytes.NewBuffer(make([]byte, 0, bytes.MinRead+max(0, min(r.length, 64<<10))))
+	_, err := buffer.ReadFrom(io.LimitReader(r.Body, c.MaxBody+1))
+	data := buffer.Bytes()
 	switch {
 	case err != nil:
 		return nil, err
@@ -185,8 +199,7 @@ func (c *Client) refusal(resp *http.Response, b *body) error {
 	}
 	e := c.ErrorFrom(resp.StatusCode, data)
 	e.RetryAfter = retryAfter(resp.Header, time.Now())
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if looksLikeHTML(media, data) {
+	if looksLikeHTML(mediaType(resp.Header), data) {
 		e.Message = "an HTML page" + title(data)
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode < 400 {
@@ -309,7 +322,11 @@ func looksLikeHTML(media string, data []byte) bool {
 	if strings.Contains(media, "html") {
 		return true
 	}
-	start := bytes.ToLower(bytes.TrimSpace(data[:min(len(data), 256)]))
+	start := bytes.TrimSpace(data[:min(len(data), 256)])
+	if len(start) == 0 || start[0] != '<' {
+		return false
+	}
+	start = bytes.ToLower(start)
 	return bytes.HasPrefix(start, []byte("<!doctype")) || bytes.HasPrefix(start, []byte("<html"))
 }
 
@@ -325,15 +342,24 @@ func title(page []byte) string {
 // body is a response's body whose reads are limited in time. The limit runs
 // only while a read waits, so a slow reader is no slow server.
 type body struct {
-	client *Client
-	parent context.Context
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	idle   time.Duration
-	place  *llm.Place
-	raw    io.Closer
-	r      io.Reader
+	client   *Client
+	parent   context.Context
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	timer    *time.Timer // runs while something is waited for
+	answered atomic.Bool // the headers came
+	place    *llm.Place
+	raw      io.ReadCloser
+	r        io.Reader
+}
+
+// expire ends the request when the timer does.
+func (b *body) expire() {
+	if b.answered.Load() {
+		b.cancel(limitError(fmt.Sprintf("nothing more came within %v", b.client.Idle)))
+		return
+	}
+	b.cancel(limitError(fmt.Sprintf("no answer within %v", b.client.FirstByte)))
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -359,10 +385,9 @@ func (b *body) Close() error {
 type timed struct{ *body }
 
 func (t *timed) Read(p []byte) (int, error) {
-	limit := t.idle
-	timer := time.AfterFunc(limit, func() { t.cancel(limitError(fmt.Sprintf("nothing more came within %v", limit))) })
-	defer timer.Stop()
-	return t.raw.(io.Reader).Read(p)
+	t.timer.Reset(t.client.Idle)
+	defer t.timer.Stop()
+	return t.raw.Read(p)
 }
 
 // lazyGzip reads the header only when the first byte is wanted.
