@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -66,7 +65,7 @@ type Side struct {
 
 // Compare compares two runs of a study, item by item where both asked about the
 // same (items have the same key, whatever their place).
-func Compare(_ context.Context, suite Suite, a, b Side) (*Comparison, error) {
+func Compare(suite Suite, a, b Side) (*Comparison, error) {
 	c := &Comparison{Schema: 1, Study: suite.Describe().Name, A: a.Name, B: b.Name, Table: map[string]map[string]int{}}
 	first := map[string]brief{}
 	for rec, err := range a.Records() {

@@ -56,7 +56,7 @@ func NewReport(suite Suite, model string, n int, records iter.Seq2[Record, error
 			case !report.Outcomes.count(rec.Outcome):
 				err = fmt.Errorf("record %d: unknown outcome %q", rec.Index, rec.Outcome)
 			}
-			report.Spend = report.Spend.plus(rec.Spend)
+			report.Spend = report.Spend.Plus(rec.Spend)
 			if rec.Outcome == OutcomeFailed && len(report.Errors) < manyErrors {
 				report.Errors = append(report.Errors, fmt.Sprintf("item %d: %s", rec.Index, rec.Error))
 			}

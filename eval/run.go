@@ -108,6 +108,15 @@ func newPlan(suite Suite, o Options) (*plan, error) {
 	return p, nil
 }
 
+// Count says how many items a run would have.
+func Count(suite Suite, o Options) (int, error) {
+	p, err := newPlan(suite, o)
+	if err != nil {
+		return 0, fmt.Errorf("study %s: %w", suite.Describe().Name, err)
+	}
+	return len(p.keys), nil
+}
+
 // tasks goes through the items once more.
 func (p *plan) tasks() iter.Seq2[Task, error] {
 	return func(yield func(Task, error) bool) {
@@ -169,7 +178,7 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 			return fail(fmt.Errorf("item %d of the run (key %s, outcome %q) is none of this suite: the run was changed by something else than gnothi; begin a new one", d.Index, d.Key, d.Outcome))
 		}
 		finished[d.Index] = true
-		r.Spend = r.Spend.plus(d.Spend)
+		r.Spend = r.Spend.Plus(d.Spend)
 		r.Before++
 		w.charge(d.Spend)
 	}
@@ -244,7 +253,7 @@ func (t *tally) add(outcome string, spend Spend) {
 	defer t.mu.Unlock()
 	t.Done++
 	t.Outcomes.count(outcome)
-	t.Spend = t.Spend.plus(spend)
+	t.Spend = t.Spend.Plus(spend)
 	if t.tell != nil {
 		t.tell(t.Progress)
 	}

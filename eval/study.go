@@ -256,7 +256,8 @@ func spendOf(s llm.Spend) Spend {
 	return Spend{s.Calls, s.PromptTokens + s.PromptCached, s.CompletionTokens, s.NanoUSD, s.Unpriced}
 }
 
-func (s Spend) plus(o Spend) Spend {
+// Plus adds.
+func (s Spend) Plus(o Spend) Spend {
 	return Spend{s.Calls + o.Calls, s.PromptTokens + o.PromptTokens, s.CompletionTokens + o.CompletionTokens, s.NanoUSD + o.NanoUSD, s.Unpriced + o.Unpriced}
 }
 

@@ -31,7 +31,8 @@ func evalCmd() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(evalListCmd(), evalRunCmd(), evalResumeCmd(), evalReportCmd())
+	cmd.AddCommand(evalListCmd(), evalRunCmd(), evalResumeCmd(), evalReportCmd(), evalCompareCmd(), evalExportCmd(), evalPlanCmd())
+	cmd.AddCommand(evalImportCmd())
 	return cmd
 }
 
