@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gnothi/eval"
 )
@@ -18,7 +19,10 @@ import (
 // Run is what records are of.
 type Run struct {
 	eval.Header
-	Report *eval.Report // what the run came to, for an Inspect log; nil: it is not told
+	// Ended and Report, what the run came to, are for an Inspect log. Where the end is
+	// not known, Inspect shows a run of no length.
+	Ended  time.Time
+	Report *eval.Report // nil: it is not told
 }
 
 // Records are what the writers write, in order. The first error ends them.

@@ -34,9 +34,9 @@ const outcomeScore = "outcome"
 // results. It holds one record at a time, and of each the key and a compressed
 // summary.
 func WriteInspect(w io.Writer, run Run, records Records) error {
-	l := &inspectLog{zip: zip.NewWriter(w), model: strings.Replace(cmp.Or(run.Spec, run.Model), ":", "/", 1), epochs: map[[16]byte]int{}, most: 1}
+	l := &inspectLog{zip: zip.NewWriter(w), run: run, model: strings.Replace(cmp.Or(run.Spec, run.Model), ":", "/", 1), epochs: map[[16]byte]int{}, most: 1}
 	// The header needs what is known at the end; a start stands in for it until then.
-	if err := l.add("_journal/start.json", map[string]any{"version": inspectSchema, "eval": l.spec(run, run.Items), "plan": l.plan(run)}); err != nil {
+	if err := l.add("_journal/start.json", map[string]any{"version": inspectSchema, "eval": l.spec(run.Items), "plan": l.plan()}); err != nil {
 		return err
 	}
 	if err := l.summaries.open(); err != nil {
@@ -54,8 +54,8 @@ func WriteInspect(w io.Writer, run Run, records Records) error {
 		status = "cancelled"
 	}
 	header := map[string]any{
-		"version": inspectSchema, "status": status, "eval": l.spec(run, items), "plan": l.plan(run), "results": l.results(run, items),
-		"stats": map[string]any{"model_usage": map[string]any{l.model: l.usage(l.spend)}, "role_usage": map[string]any{}},
+		"version": inspectSchema, "status": status, "eval": l.spec(items), "plan": l.plan(), "results": l.results(items),
+		"stats": map[string]any{"started_at": stamp(run.Created), "completed_at": stamp(later(run.Created, run.Ended)), "model_usage": map[string]any{l.model: l.usage(l.spend)}, "role_usage": map[string]any{}},
 	}
 	if err := l.add("header.json", header); err != nil {
 		return err
@@ -65,6 +65,7 @@ func WriteInspect(w io.Writer, run Run, records Records) error {
 
 type inspectLog struct {
 	zip       *zip.Writer
+	run       Run
 	model     string
 	summaries summaries
 	epochs    map[[16]byte]int // how often a key has been there
@@ -96,27 +97,24 @@ func id(parts ...any) string {
 	return hex.EncodeToString(sum[:11])
 }
 
-func (l *inspectLog) spec(run Run, items int) map[string]any {
-	created := run.Created
-	if created.IsZero() { // not known, but Inspect wants one
-		created = time.Unix(0, 0)
-	}
+func (l *inspectLog) spec(items int) map[string]any {
+	begun := stamp(l.run.Created)
 	metric := func(name string) map[string]any {
 		return map[string]any{"name": "inspect_ai/" + name, "options": map[string]any{}}
 	}
 	return map[string]any{
-		"eval_id": id("eval", run.Study, run.Model, run.Seed, created), "run_id": id("run", run.Study, run.Model, run.Seed, created), "task_id": id("task", run.Study),
-		"created": created.UTC().Format("2006-01-02T15:04:05-07:00"), "task": run.Study, "task_version": 0, "task_args": map[string]any{"seed": run.Seed}, "task_args_passed": map[string]any{"seed": run.Seed},
-		"dataset": map[string]any{"name": run.Study, "samples": items, "sample_ids": l.ids, "shuffled": false},
+		"eval_id": id("eval", l.run.Study, l.run.Model, l.run.Seed, begun), "run_id": id("run", l.run.Study, l.run.Model, l.run.Seed, begun), "task_id": id("task", l.run.Study),
+		"created": begun, "task": l.run.Study, "task_version": 0, "task_args": map[string]any{"seed": l.run.Seed}, "task_args_passed": map[string]any{"seed": l.run.Seed},
+		"dataset": map[string]any{"name": l.run.Study, "samples": items, "sample_ids": l.ids, "shuffled": false},
 		"model":   l.model, "model_generate_config": map[string]any{}, "model_args": map[string]any{},
-		"config": map[string]any{"epochs": l.most, "fail_on_error": false}, "packages": map[string]string{"gnothi": run.Gnothi}, "tags": []string{"gnothi"},
-		"metadata": map[string]any{"gnothi": run.Header},
+		"config": map[string]any{"epochs": l.most, "fail_on_error": false}, "packages": map[string]string{"gnothi": l.run.Gnothi}, "tags": []string{"gnothi"},
+		"metadata": map[string]any{"gnothi": l.run.Header},
 		"scorers":  []any{map[string]any{"name": outcomeScore, "options": map[string]any{}, "metrics": []any{metric("accuracy"), metric("stderr")}, "metadata": map[string]any{}}},
 	}
 }
 
-func (l *inspectLog) plan(run Run) map[string]any {
-	step := map[string]any{"solver": "gnothi/" + run.Study, "params": map[string]any{}, "params_passed": map[string]any{}}
+func (l *inspectLog) plan() map[string]any {
+	step := map[string]any{"solver": "gnothi/" + l.run.Study, "params": map[string]any{}, "params_passed": map[string]any{}}
 	return map[string]any{"name": "plan", "steps": []any{step}, "config": map[string]any{}}
 }
 
@@ -137,7 +135,7 @@ type inspectMetric struct {
 
 // results has the accuracy and its error as Inspect would find them, N counted as
 // not right, and what the study measured.
-func (l *inspectLog) results(run Run, items int) map[string]any {
+func (l *inspectLog) results(items int) map[string]any {
 	n := l.values[0] + l.values[1] + l.values[2]
 	score := func(name string, scored int, metrics map[string]inspectMetric) map[string]any {
 		return map[string]any{"name": name, "scorer": name, "scored_samples": scored, "unscored_samples": l.samples - l.failed - scored, "params": map[string]any{}, "metrics": metrics}
@@ -151,15 +149,15 @@ func (l *inspectLog) results(run Run, items int) map[string]any {
 		}
 		scores = append(scores, score(outcomeScore, n, metrics))
 	}
-	if run.Report != nil {
+	if l.run.Report != nil {
 		metrics := map[string]inspectMetric{}
-		for _, m := range run.Report.Measures {
+		for _, m := range l.run.Report.Measures {
 			if f := m.Figure; !math.IsNaN(f.Value) && !math.IsInf(f.Value, 0) {
 				metrics[m.Name] = inspectMetric{Name: m.Name, Value: f.Value, Params: map[string]any{}, Metadata: figureMetadata(f)}
 			}
 		}
 		if len(metrics) > 0 {
-			scores = append(scores, score(run.Study, l.samples-l.failed, metrics))
+			scores = append(scores, score(l.run.Study, l.samples-l.failed, metrics))
 		}
 	}
 	return map[string]any{"total_samples": items, "completed_samples": l.samples - l.failed, "scores": scores}
@@ -241,7 +239,7 @@ func (l *inspectLog) sample(r eval.Record) error {
 	}
 	s := map[string]any{
 		"id": key, "epoch": epoch, "input": v.question, "target": v.target(), "messages": messages, "output": output, "scores": scores,
-		"metadata": metadata, "store": map[string]any{}, "events": []any{}, "model_usage": map[string]any{l.model: l.usage(r.Spend)}, "role_usage": map[string]any{},
+		"metadata": metadata, "store": map[string]any{}, "events": []any{l.event(r, key, epoch)}, "model_usage": map[string]any{l.model: l.usage(r.Spend)}, "role_usage": map[string]any{},
 		"total_time": float64(r.WallMS) / 1e3, "uuid": id("sample", r.Study, key, epoch), "attachments": map[string]any{},
 	}
 	if v.choices() != nil {
@@ -274,6 +272,26 @@ func (l *inspectLog) sample(r eval.Record) error {
 	}
 	metadata["item"], metadata["result"] = orNull(r.Item), orNull(r.Result)
 	return l.add(fmt.Sprintf("samples/%s_epoch_%d.json", key, epoch), s)
+}
+
+// event is what Inspect's transcript of a sample shows: what was found out.
+func (l *inspectLog) event(r eval.Record, key string, epoch int) map[string]any {
+	return map[string]any{"event": "info", "uuid": id("event", r.Study, key, epoch), "timestamp": stamp(l.run.Created), "working_start": 0, "source": "gnothi", "data": orNull(r.Result)}
+}
+
+// stamp words a time, which Inspect wants to know even where nobody does.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	return t.UTC().Format("2006-01-02T15:04:05-07:00")
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func orNull(raw json.RawMessage) json.RawMessage {
