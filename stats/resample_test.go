@@ -150,11 +150,11 @@ func TestSummariseAgreesWithSeparateBootstraps(t *testing.T) {
 		cluster[i] = i / 3
 	}
 	for _, cluster := range [][]int{nil, cluster} {
-		s, err := Summarise(seeded(1), p, y, Options{Cluster: cluster, Resamples: 4000})
+		s, err := Summarise(seeded(1), p, y, Options{Cluster: cluster, Resamples: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
-		boot := Bootstrap{Resamples: 4000, Cluster: cluster}
+		boot := Bootstrap{Resamples: 1000, Cluster: cluster}
 		for name, c := range map[string]struct {
 			got    Figure
 			metric Metric
