@@ -31,6 +31,7 @@ func evalCmd() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.AddCommand(evalWorkCmd())
 	cmd.AddCommand(evalListCmd(), evalRunCmd(), evalResumeCmd(), evalReportCmd(), evalCompareCmd(), evalExportCmd(), evalPlanCmd())
 	cmd.AddCommand(evalImportCmd())
 	return cmd
@@ -70,6 +71,11 @@ type evalOptions struct {
 	concurrency     string
 	rpm, tpm        int64
 	failed, failing bool
+
+	store   string        // a database; empty: the run is in a folder
+	lease   time.Duration // of a worker on a run in a database
+	created bool          // the run was made a moment ago
+	quota   func(key string, rpm, tpm int64) llm.Quota
 }
 
 // pace are the flags that a run may be given anew when it is resumed.
@@ -98,12 +104,17 @@ finished call is there for good within a tenth of a second, so that after a cras
 or kill -9, "gnothi eval resume FOLDER" asks only for the rest. Ctrl-C lets the
 calls under way end; a second one stops at once.
 
+With --store the run is kept in a PostgreSQL database under a name (--out), and
+"gnothi eval work" on any machine joins in. Budgets and limits hold for all
+workers together. Elsewhere such a run is called postgres://user@host/db#NAME.
+
 Right, wrong, refused, unparsed and failed are counted apart. Where --data lacks
 the files of a study it makes its items up. The same seed and model give the same
 report. When a budget ends, the report is of what could be asked.`,
 		Example: `  gnothi eval run line-of-duty-feasibility --limit 20
   gnothi eval run line-of-duty-feasibility --model openai:gpt-4.1-mini --concurrency auto --out runs/duty
-  gnothi eval run self-recognition-security-questions --peer openai:gpt-4.1-mini --figure measures.svg`,
+  gnothi eval run self-recognition-security-questions --peer openai:gpt-4.1-mini --figure measures.svg
+  gnothi eval run qa --model openai:gpt-4.1-mini --store postgres://me@db.example.org/evals --out qa-1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
@@ -115,8 +126,9 @@ report. When a budget ends, the report is of what could be asked.`,
 	f.StringVar(&o.data, "data", "", "folder with the files of the study")
 	f.IntVar(&o.limit, "limit", 0, "at most so many items (0: as many as the study has)")
 	f.IntVar(&o.maxTokens, "max-tokens", 0, "longest reply, in tokens (0: as the study asks for)")
-	f.StringVar(&o.out, "out", "", "folder of the run (default: runs/STUDY-1, or the next number that is free)")
+	f.StringVar(&o.out, "out", "", "folder of the run, with --store its name (default: runs/STUDY-1, or the next number that is free)")
 	f.Uint64("seed", 1, "root of everything random")
+	o.storeFlags(f)
 	o.pace(f)
 	return cmd
 }
@@ -124,16 +136,24 @@ report. When a budget ends, the report is of what could be asked.`,
 func evalResumeCmd() *cobra.Command {
 	var o evalOptions
 	cmd := &cobra.Command{
-		Use:   "resume FOLDER",
+		Use:   "resume RUN",
 		Short: "Go on with a run that was cut off",
 		Long: `Go on with a run: only the calls that were in flight when it ended are made
-again. Budgets and limits may be given anew; what the run has spent counts.`,
+again. Budgets and limits may be given anew; what the run has spent counts. RUN is
+the run's folder, or its name in the database of --store; there, what a budget
+left out is asked as well.`,
 		Example: `  gnothi eval resume runs/qa-1
   gnothi eval resume runs/qa-1 --retry-failed --concurrency 32`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.resume(cmd, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if run := place(o.store, args[0]); o.store != "" || isShared(run) {
+				return o.work(cmd, run, true)
+			}
+			return o.resume(cmd, args[0])
+		},
 	}
 	f := cmd.Flags()
+	o.storeFlags(f)
 	f.BoolVar(&o.failed, "retry-failed", false, "ask once more about the items that failed")
 	o.pace(f)
 	return cmd
@@ -199,6 +219,9 @@ func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
 	}
 	defer func() { err = errors.Join(err, ready.close()) }()
 	h.Model = ready.subject.Model.ID().String()
+	if o.store != "" {
+		return o.create(cmd, n, suite, h, ready.options)
+	}
 	dir := o.out
 	if dir == "" {
 		if dir, err = freeFolder(filepath.Join("runs", name)); err != nil {
@@ -262,6 +285,9 @@ type ready struct {
 	options eval.Options
 	limits  *catalog.Limiters
 	close   func() error
+	// Of a run in a database: how it is run, and what resume needs to be told.
+	run   func(context.Context, eval.Options) (*eval.Report, error)
+	again string
 }
 
 // prepare opens the models of a run.
@@ -276,19 +302,25 @@ func (o evalOptions) prepare(cmd *cobra.Command, c *config, n numbers, suite eva
 			return ready{}, usage(err)
 		}
 	}
-	c.limit, c.limiters = limit, &catalog.Limiters{}
+	c.limit, c.limiters = limit, &catalog.Limiters{Quota: o.quota}
 	subject, closeModels, err := o.subject(cmd.Context(), cmd, c, h)
 	if err != nil {
 		return ready{}, err
 	}
-	return ready{subject, eval.Options{
+	return ready{subject: subject, options: eval.Options{
 		Source: eval.Source{Dir: h.Data, N: h.Limit}, Seed: h.Seed, Concurrency: items, Limits: n.limits, MaxTokens: h.Tokens, Policy: policy,
-	}, c.limiters, closeModels}, nil
+	}, limits: c.limiters, close: closeModels}, nil
 }
 
 // ask runs what a folder still lacks, closes it, and tells what came out.
 func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Folder, r ready) (err error) {
 	defer func() { err = errors.Join(err, folder.Close()) }()
+	if r.run == nil {
+		r.again = folder.Dir()
+		r.run = func(ctx context.Context, o eval.Options) (*eval.Report, error) {
+			return eval.Run(ctx, suite, r.subject, o)
+		}
+	}
 	r.options.Log, r.options.Stop = folder, cmd.Context().Done()
 	bar := newRunProgress(cmd, suite.Describe().Name, r.limits)
 	r.options.Progress = bar.set
@@ -296,7 +328,7 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 		fmt.Fprintln(cmd.ErrOrStderr(), "\nwaiting for the calls under way; Ctrl-C again stops at once")
 	})
 	// Ctrl-C closes Stop; the calls under way go on.
-	report, err := eval.Run(context.WithoutCancel(cmd.Context()), suite, r.subject, r.options)
+	report, err := r.run(context.WithoutCancel(cmd.Context()), r.options)
 	told()
 	bar.done()
 	if report == nil {
@@ -315,10 +347,10 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 		err = drawReport(o.chart, report)
 	}
 	done := report.N - report.Outcomes.Unasked
-	bar.tell(folder.Dir(), report)
+	bar.tell(folder.Where(), report)
 	switch {
 	case interrupted:
-		return &codeError{exitInterrupted, fmt.Errorf("interrupted: %d of %d items done; go on with: gnothi eval resume %s", done, report.N, folder.Dir())}
+		return &codeError{exitInterrupted, fmt.Errorf("interrupted: %d of %d items done; go on with: gnothi eval resume %s", done, report.N, r.again)}
 	case err != nil:
 		return err
 	case done == 0:

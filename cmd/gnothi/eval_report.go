@@ -55,7 +55,7 @@ done.`,
 
 // readRun opens a run to look at it.
 func readRun(ctx context.Context, dir string) (*eval.Folder, eval.Suite, error) {
-	folder, err := eval.ReadRun(ctx, dir)
+	folder, err := openPlace(ctx, dir)
 	if err != nil {
 		return nil, nil, usage(err)
 	}

@@ -22,7 +22,8 @@ const Lease = 30 * time.Second
 // database.
 type Run struct {
 	*eval.Folder
-	run *postgres.Run
+	name string
+	run  *postgres.Run
 }
 
 // kept closes the database with the run.
@@ -103,8 +104,11 @@ func Open(ctx context.Context, address, name string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Run{folder, run}, nil
+	return &Run{folder, name, run}, nil
 }
+
+// Name is the run's name in its database.
+func (r *Run) Name() string { return r.name }
 
 // Check refuses a suite whose items are not those of the run, as far as they can
 // be made here: its data may be on another machine.

@@ -135,6 +135,8 @@ func (db *DB) fail(err error) error {
 		hint = ": the user may not do that; a run is made by one who may create the schema " + schema
 	case errors.As(err, &pg) && pg.Code == "53100":
 		hint = ": make room on the database's disk and resume; what was finished before is kept"
+	case errors.As(err, &pg) && pg.Code[:2] == "28":
+		hint = ": is that the user, and its password (PGPASSWORD, ~/.pgpass)?"
 	case errors.As(err, &connect), errors.As(err, &pg) && pg.Code[:2] == "57":
 		hint = ": is the database up, and may it be reached from here?"
 	}
