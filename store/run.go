@@ -473,3 +473,59 @@ func (r *Run) unlock() error {
 	}
 	return r.lock.Unlock()
 }
+
+// ItemCall is a call with the item it belongs to.
+type ItemCall struct {
+	Item  int
+	Value []byte
+}
+
+// CallsFrom gives the calls of all items in the order of the items, from one on.
+// What it gives may be changed by the next step.
+func (r *Run) CallsFrom(ctx context.Context, from int) iter.Seq2[ItemCall, error] {
+	return func(yield func(ItemCall, error) bool) {
+		found, err := r.db.QueryContext(ctx, `SELECT item, value FROM calls WHERE item >= ? ORDER BY item`, from)
+		if err != nil {
+			yield(ItemCall{}, r.fail(err))
+			return
+		}
+		defer found.Close()
+		for found.Next() {
+			var c ItemCall
+			var value sql.RawBytes
+			if err := found.Scan(&c.Item, &value); err != nil {
+				yield(ItemCall{}, r.fail(err))
+				return
+			}
+			c.Value = value
+			if !yield(c, nil) {
+				return
+			}
+		}
+		if err := found.Err(); err != nil {
+			yield(ItemCall{}, r.fail(err))
+		}
+	}
+}
+
+// Counts says how many items are done, by outcome.
+func (r *Run) Counts(ctx context.Context) (map[string]int, error) {
+	found, err := r.db.QueryContext(ctx, `SELECT outcome, COUNT(*) FROM items GROUP BY outcome`)
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	defer found.Close()
+	counts := map[string]int{}
+	for found.Next() {
+		var outcome string
+		var n int
+		if err := found.Scan(&outcome, &n); err != nil {
+			return nil, r.fail(err)
+		}
+		counts[outcome] = n
+	}
+	if err := found.Err(); err != nil {
+		return nil, r.fail(err)
+	}
+	return counts, nil
+}

@@ -135,6 +135,62 @@ func drawn(c plot.Chart) template.HTML {
 	return template.HTML(b.String()) //nolint:gosec // plot escapes what it is given
 }
 
+// mostSignals is how many confidences share a chart.
+const mostSignals = 4
+
+// signalCharts draws whether confidences are calibrated, and what is risked at
+// each coverage.
+func signalCharts(signals []eval.SignalReport) []plot.Chart {
+	reliability := plot.Chart{
+		Title: "Reliability", X: "confidence", Y: "share right", XMax: 1, YMax: 1,
+		Note:   "bins of equal width, with 95 % intervals; on the dashed line confidence is what it says",
+		Series: []plot.Series{{Points: []plot.Point{plot.At(0, 0), plot.At(1, 1)}, Faint: true}},
+	}
+	risk := plot.Chart{
+		Title: "Risk and coverage", X: "share answered, the most confident first", Y: "share of them wrong", XMax: 1,
+		Note: "a curve that rises from the left tells right answers from wrong ones",
+	}
+	binned, curved := 0, 0
+	for _, s := range signals {
+		if most := maxCount(s.Bins); most > 0 && binned < mostSignals {
+			binned++
+			series := plot.Series{Name: s.Name, Dots: true}
+			for _, b := range s.Bins {
+				p := plot.Point{X: b.P, Y: b.Y, Low: math.NaN(), High: math.NaN(), Size: max(0.2, float64(b.N)/float64(most))}
+				if f, err := b.Rate(eval.Level); err == nil {
+					p.Low, p.High = f.Low, f.High
+				}
+				series.Points = append(series.Points, p)
+			}
+			reliability.Series = append(reliability.Series, series)
+		}
+		if len(s.Risk) > 1 && curved < mostSignals {
+			curved++
+			series := plot.Series{Name: s.Name}
+			for _, p := range s.Risk {
+				series.Points = append(series.Points, plot.At(p.Coverage, p.Risk))
+			}
+			risk.Series = append(risk.Series, series)
+		}
+	}
+	var out []plot.Chart
+	if binned > 0 {
+		out = append(out, reliability)
+	}
+	if curved > 0 {
+		out = append(out, risk)
+	}
+	return out
+}
+
+func maxCount(bins []stats.Bin) int {
+	n := 0
+	for _, b := range bins {
+		n = max(n, b.N)
+	}
+	return n
+}
+
 // costChart draws how many of the graded items come out right, by what they cost:
 // in five groups of equal size.
 func costChart(done []eval.Done) (plot.Chart, bool) {

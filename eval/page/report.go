@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"gnothi/eval"
-	"gnothi/internal/plot"
 	"gnothi/stats"
 )
 
@@ -170,10 +169,10 @@ type view struct {
 	Facts                               []field
 	Bar                                 template.HTML
 	Shares                              []share
-	Measures                            []row
+	Tables                              []*table
+	Signals                             []signalRow
 	Methods                             []field // by the notes of the measures
-	Axis                                struct{ Low, Middle, High string }
-	Drawn, Tested, Compared             bool
+	Compared                            bool
 	Charts                              []template.HTML
 	Failures                            []failures
 
@@ -182,6 +181,25 @@ type view struct {
 	Live    bool
 	Refresh int // seconds, without a script
 }
+
+// table is measures that are shown on one scale.
+type table struct {
+	Name                    string
+	Rows                    []row
+	Axis                    struct{ Low, Middle, High string }
+	Drawn, Tested, Compared bool
+}
+
+// signalRow is how far a confidence tells right from wrong.
+type signalRow struct {
+	Name                    string
+	N                       int
+	AUROC, ECE, Brier, AURC cell
+	Why                     []string
+}
+
+// cell is a figure and its interval.
+type cell struct{ Value, Interval, Note string }
 
 // row is a measure.
 type row struct {
@@ -201,18 +219,12 @@ func newView(ctx context.Context, f *eval.Folder, suite eval.Suite, report *eval
 	}
 	v.Done = report.N - v.Left
 	v.Bar = bar(v.Shares)
-	a := axisOf(report.Measures)
-	v.Axis.Low, v.Axis.Middle, v.Axis.High = tick(a.low), tick((a.low+a.high)/2), tick(a.high)
-	for _, m := range report.Measures {
-		r := row{Name: m.Name, Value: number(m.Figure.Value) + m.Figure.Unit, Interval: interval(m.Figure), N: m.Figure.N, Note: v.note(m.Figure.Method), Plot: a.forest(m)}
-		for _, p := range m.Published {
-			r.Published = append(r.Published, fmt.Sprintf("%s %s", number(p.Value), p.Of))
-		}
-		v.Drawn = v.Drawn || r.Plot != ""
-		v.Compared = v.Compared || len(m.Published) > 0
-		v.Measures = append(v.Measures, r)
+	v.table("The answers", slices.Concat(report.Headline, revised(report.Revision), only(report.Detectable)))
+	v.table("What the study measures", report.Measures)
+	for _, s := range report.Signals {
+		v.Signals = append(v.Signals, signalRow{visible(s.Name), s.N, v.cell(s.AUROC), v.cell(s.ECE), v.cell(s.Brier), v.cell(s.AURC), s.Why})
 	}
-	var charts []plot.Chart
+	charts := signalCharts(report.Signals)
 	if c, ok := costChart(done); ok {
 		charts = append(charts, c)
 	}
@@ -222,6 +234,70 @@ func newView(ctx context.Context, f *eval.Folder, suite eval.Suite, report *eval
 	var err error
 	v.Failures, err = failed(ctx, f, done)
 	return v, err
+}
+
+// table adds measures, if there are any.
+func (v *view) table(name string, ms []eval.Measure) {
+	if len(ms) == 0 {
+		return
+	}
+	a, t := axisOf(ms), &table{Name: name}
+	t.Axis.Low, t.Axis.Middle, t.Axis.High = tick(a.low), tick((a.low+a.high)/2), tick(a.high)
+	for _, m := range ms {
+		r := row{Name: visible(m.Name), Value: number(m.Figure.Value) + m.Figure.Unit, Interval: interval(m.Figure), N: m.Figure.N, Note: v.note(m.Figure.Method), P: tested(m.Figure), Plot: a.forest(m)}
+		for _, p := range m.Published {
+			r.Published = append(r.Published, fmt.Sprintf("%s %s", number(p.Value), p.Of))
+		}
+		t.Drawn = t.Drawn || r.Plot != ""
+		t.Tested = t.Tested || r.P != ""
+		t.Compared = t.Compared || len(m.Published) > 0
+		t.Rows = append(t.Rows, r)
+	}
+	v.Compared = v.Compared || t.Compared
+	v.Tables = append(v.Tables, t)
+}
+
+func (v *view) cell(f stats.Figure) cell {
+	if math.IsNaN(f.Value) {
+		return cell{Value: "–", Interval: f.Why}
+	}
+	return cell{number(f.Value), interval(f), v.note(f.Method)}
+}
+
+// tested words a p-value and what it is after correction for how many there are.
+func tested(f stats.Figure) string {
+	if !f.Tested() {
+		return ""
+	}
+	return pValue(f.P) + " (" + pValue(f.PAdjusted) + ")"
+}
+
+func pValue(p float64) string {
+	switch {
+	case math.IsNaN(p) || p <= 0:
+		return "–"
+	case p < 0.001:
+		return "< 0.001"
+	}
+	return strconv.FormatFloat(p, 'f', 3, 64)
+}
+
+// revised are the figures of second answers.
+func revised(c *stats.Correction) []eval.Measure {
+	if c == nil {
+		return nil
+	}
+	return []eval.Measure{
+		{Name: "right at first", Figure: c.Before}, {Name: "right after a second answer", Figure: c.After}, {Name: "what the second answer changes", Figure: c.Change},
+		{Name: "right answers that stay right", Figure: c.Confidence}, {Name: "wrong answers that become right", Figure: c.Critique},
+	}
+}
+
+func only(m *eval.Measure) []eval.Measure {
+	if m == nil {
+		return nil
+	}
+	return []eval.Measure{*m}
 }
 
 // note gives the letter under which a method is explained.
@@ -411,6 +487,14 @@ func role(a asked) string {
 		s += fmt.Sprintf(" · %d replies, %d different", n, len(a.Classes))
 	}
 	return visible(s)
+}
+
+// Sure is the confidence in words.
+func (v item) Sure() string {
+	if v.Confidence == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v.Confidence, 'f', 2, 64)
 }
 
 // Cost says what an item cost, briefly.
