@@ -43,6 +43,9 @@ type Standard struct {
 	Headline []Measure `json:"headline,omitempty"`
 	// Signals is how far each confidence tells right answers from wrong ones.
 	Signals []SignalReport `json:"signals,omitempty"`
+	// Detection is the signal detection theory of choices between two, and of the
+	// confidence in them.
+	Detection *DetectionReport `json:"detection,omitempty"`
 	// Revision is what second answers did to right and to wrong first ones.
 	Revision *stats.Correction `json:"revision,omitempty"`
 	// Detectable is the smallest difference between two runs on these items that
@@ -58,6 +61,14 @@ type SignalReport struct {
 	Risk []stats.Point `json:"risk"`
 }
 
+// DetectionReport is what choices between two and their confidence tell.
+type DetectionReport struct {
+	Confidence string `json:"confidence"` // the name of the confidence that was read
+	N          int    `json:"n"`
+	stats.Metacognitive
+	Why string `json:"why,omitempty"` // there are no figures
+}
+
 // standard gathers what the results say.
 type standard struct {
 	right, graded, done int
@@ -65,7 +76,8 @@ type standard struct {
 	all                 []float64 // of all that were asked; what is not right is 0
 	clusters            []string  // of the graded
 	allClusters         []string
-	scores              map[string][]float64 // by name, as long as y; NaN where there is none
+	scores              map[string][]float64        // by name, as long as y; NaN where there is none
+	decisions           map[string][]stats.Decision // by the name of the confidence
 	before, after       [][]bool
 	revised             []string // clusters
 	judge, truth        []float64
@@ -120,6 +132,16 @@ func (s *standard) add(rec Record, result any) {
 		}
 		s.scores[name] = append(column, v)
 	}
+	if c, ok := result.(Chosen); ok {
+		if stimulus, response, ok := c.Choice(); ok {
+			for name, v := range confidences {
+				if s.decisions == nil {
+					s.decisions = map[string][]stats.Decision{}
+				}
+				s.decisions[name] = append(s.decisions[name], stats.Decision{Stimulus: stimulus, Response: response, Confidence: v})
+			}
+		}
+	}
 }
 
 // clusterOf names the items that one is not independent of.
@@ -165,12 +187,34 @@ func (s *standard) sum() Standard {
 	for _, name := range slices.Sorted(maps.Keys(s.scores)) {
 		out.Signals = append(out.Signals, s.signal(name))
 	}
+	out.Detection = s.detection()
 	if len(s.before) > 0 {
 		if c, err := (stats.Bootstrap{Cluster: shared(s.revised)}).Correction(fixed(), s.before, s.after); err == nil {
 			out.Revision = &c
 		}
 	}
 	return out
+}
+
+// detection reads the confidence that most choices have, the first by name among
+// those.
+func (s *standard) detection() *DetectionReport {
+	r := &DetectionReport{}
+	for _, name := range slices.Sorted(maps.Keys(s.decisions)) {
+		if n := len(s.decisions[name]); n > r.N {
+			r.Confidence, r.N = name, n
+		}
+	}
+	if r.N == 0 {
+		return nil
+	}
+	var err error
+	if r.Metacognitive, err = (stats.Bootstrap{Level: Level}).Metacognition(fixed(), s.decisions[r.Confidence], 0); err != nil {
+		r.Why = err.Error()
+		none := stats.Missing(r.N, err)
+		r.DPrime, r.Criterion, r.MetaD, r.MRatio, r.Type2 = none, none, none, none, none
+	}
+	return r
 }
 
 // riskPoints is how many points of a risk–coverage curve a report keeps.

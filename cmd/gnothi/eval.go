@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,6 +23,7 @@ import (
 	"gnothi/eval"
 	"gnothi/internal/plot"
 	"gnothi/llm"
+	"gnothi/stats"
 )
 
 func evalCmd() *cobra.Command {
@@ -71,6 +73,7 @@ type evalOptions struct {
 	concurrency     string
 	rpm, tpm        int64
 	failed, failing bool
+	ui              string // address of a page to watch by
 
 	store   string        // a database; empty: the run is in a folder
 	lease   time.Duration // of a worker on a run in a database
@@ -88,6 +91,7 @@ func (o *evalOptions) pace(f *pflag.FlagSet) {
 	f.Float64("budget-usd", 0, "most dollars that the run may cost (0: no ceiling)")
 	f.StringVar(&o.chart, "figure", "", "SVG file for a picture of the measures")
 	f.BoolVar(&o.failing, "fail-on-error", false, "exit with 1 if any item failed (without it: if all did)")
+	o.uiFlag(f)
 	f.String("trace", "", "file that records every call of the model, for --model replay:FILE")
 }
 
@@ -111,7 +115,7 @@ workers together. Elsewhere such a run is called postgres://user@host/db#NAME.
 Right, wrong, refused, unparsed and failed are counted apart. Where --data lacks
 the files of a study it makes its items up. The same seed and model give the same
 report. When a budget ends, the report is of what could be asked.`,
-		Example: `  gnothi eval run line-of-duty-feasibility --limit 20
+		Example: `  gnothi eval run line-of-duty-feasibility --limit 20 --ui
   gnothi eval run line-of-duty-feasibility --model openai:gpt-4.1-mini --concurrency auto --out runs/duty
   gnothi eval run self-recognition-security-questions --peer openai:gpt-4.1-mini --figure measures.svg
   gnothi eval run qa --model openai:gpt-4.1-mini --store postgres://me@db.example.org/evals --out qa-1`,
@@ -321,6 +325,11 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 			return eval.Run(ctx, suite, r.subject, o)
 		}
 	}
+	unwatch, err := o.watch(cmd, suite, folder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unwatch()) }()
 	r.options.Log, r.options.Stop = folder, cmd.Context().Done()
 	bar := newRunProgress(cmd, suite.Describe().Name, r.limits)
 	r.options.Progress = bar.set
@@ -419,27 +428,24 @@ func printStudy(w io.Writer, r *eval.Report) error {
 		}
 	}
 	fmt.Fprintf(w, "%s\n\n", strings.Join(parts, ", "))
-	if len(r.Measures) > 0 {
+	measures := usualMeasures(r)
+	if measures = append(measures, r.Measures...); len(measures) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "MEASURE\tVALUE\t95 % INTERVAL\tN\tPUBLISHED")
-		for _, m := range r.Measures {
-			value, interval := "-", "-"
-			f := m.Figure
-			if !math.IsNaN(f.Value) {
-				value = fmt.Sprintf("%.3f%s", f.Value, f.Unit)
+		fmt.Fprintln(t, "MEASURE\tVALUE\t95 % INTERVAL\tN\tP (HOLM)\tPUBLISHED")
+		for _, m := range measures {
+			p := ""
+			if m.Figure.Tested() {
+				p = fmt.Sprintf("%.2g (%.2g)", m.Figure.P, m.Figure.PAdjusted)
 			}
-			switch {
-			case !math.IsNaN(f.Low) && !math.IsNaN(f.High):
-				interval = fmt.Sprintf("%.3f to %.3f", f.Low, f.High)
-			case f.Why != "":
-				interval = f.Why
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", m.Name, value, interval, f.N, published(m.Published))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", m.Name, valueOf(m.Figure), bounds(m.Figure), m.Figure.N, p, published(m.Published))
 		}
 		if err := t.Flush(); err != nil {
 			return err
 		}
 		fmt.Fprintln(w)
+	}
+	if d := r.Detectable; d != nil && !math.IsNaN(d.Figure.Value) {
+		fmt.Fprintf(w, "two runs on these items would show a difference of %.3f four times in five\n", d.Figure.Value)
 	}
 	for _, e := range r.Errors {
 		fmt.Fprintf(w, "failed: %s\n", e)
@@ -450,6 +456,30 @@ func printStudy(w io.Writer, r *eval.Report) error {
 	}
 	_, err := fmt.Fprintf(w, "%d calls, %d prompt and %d completion tokens%s\n", r.Spend.Calls, r.Spend.PromptTokens, r.Spend.CompletionTokens, usd)
 	return err
+}
+
+// usualMeasures are what is measured of every study, the most telling of it.
+func usualMeasures(r *eval.Report) []eval.Measure {
+	out := slices.Clone(r.Headline)
+	for _, s := range r.Signals {
+		for _, m := range []struct {
+			name string
+			f    stats.Figure
+		}{{"AUROC", s.AUROC}, {"ECE", s.ECE}, {"AURC", s.AURC}} {
+			if !math.IsNaN(m.f.Value) {
+				out = append(out, eval.Measure{Name: s.Name + ": " + m.name, Figure: m.f})
+			}
+		}
+	}
+	if d := r.Detection; d != nil && d.Why == "" {
+		out = append(out, eval.Measure{Name: "d′", Figure: d.DPrime}, eval.Measure{Name: "meta-d′ of " + d.Confidence, Figure: d.MetaD},
+			eval.Measure{Name: "M-ratio of " + d.Confidence, Figure: d.MRatio})
+	}
+	if c := r.Revision; c != nil {
+		out = append(out, eval.Measure{Name: "revision: change", Figure: c.Change}, eval.Measure{Name: "revision: right that stay right", Figure: c.Confidence},
+			eval.Measure{Name: "revision: wrong that become right", Figure: c.Critique})
+	}
+	return out
 }
 
 // published words published values: each of up to two, the range of more.
