@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gnothi/eval"
@@ -239,23 +240,45 @@ func draw(p Plan, m llm.Model, results map[string]result, o Options) (*Card, err
 			if err != nil {
 				return nil, err
 			}
-			if row.Figure.N == 0 {
-				c.LeftOut = append(c.LeftOut, LeftOut{rule.title, nothingToCount(r.report)})
+			if row.Figure.N < fewestItems {
+				c.LeftOut = append(c.LeftOut, LeftOut{rule.title, fewToCount(row.Figure.N, r.report)})
 				continue
 			}
 			group.Rows = append(group.Rows, row)
 		}
 		if len(group.Rows) > 0 {
+			unjudging(group.Rows)
 			c.Groups = append(c.Groups, group)
 		}
 	}
 	return c, nil
 }
 
-// nothingToCount says why a row has no item.
-func nothingToCount(r *eval.Report) string {
+// unjudging marks what says little of a judge whose verdicts follow the order:
+// they contradict each other, which counts as a tie whatever is compared.
+func unjudging(rows []Row) {
+	i := slices.IndexFunc(rows, func(r Row) bool { return r.ID == "position" })
+	if i < 0 || !(rows[i].Figure.Value > .5) {
+		return
+	}
+	for j := range rows {
+		if r := &rows[j]; r.ID == "length" && r.Grade == Fair {
+			r.Grade, r.Says = "", "Most of its verdicts follow the order, so whether length moves them cannot be said."
+		}
+	}
+}
+
+// fewestItems is below what a row is not shown (chosen): an interval over fewer
+// reaches nearly everywhere.
+const fewestItems = 5
+
+// fewToCount says why a row has too few items.
+func fewToCount(n int, r *eval.Report) string {
 	o := r.Outcomes
-	why := fmt.Sprintf("no item of %d could be counted", r.N)
+	why := fmt.Sprintf("only %d items of %d could be counted, and fewer than %d say nothing", n, r.N, fewestItems)
+	if n == 0 {
+		why = fmt.Sprintf("no item of %d could be counted", r.N)
+	}
 	var parts []string
 	for _, c := range []struct {
 		n    int

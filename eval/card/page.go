@@ -63,6 +63,14 @@ func (view) Class(grade string) string {
 	return "plain"
 }
 
+// Short is a grade in fewer words.
+func (view) Short(grade string) string {
+	if grade == Same {
+		return "not told apart"
+	}
+	return grade
+}
+
 // Tokens is how many a suite took.
 func (view) Tokens(s eval.Spend) int64 { return s.PromptTokens + s.CompletionTokens }
 
@@ -158,34 +166,47 @@ func (row Row) small() string {
 	if c := row.Control; c != nil && !math.IsNaN(c.Figure.Value) {
 		parts = append(parts, fmt.Sprintf("control, %s: %s", c.Name, row.number(c.Figure.Value, row.signed())))
 	}
-	return strings.Join(parts, " · ") + " · " + words(row.Cost)
+	return strings.Join(parts, " · ") + fmt.Sprintf(" · %d calls", row.Cost.Calls)
 }
 
-// gauge draws a value with its interval on its scale.
+// gauge draws a value with its interval on its scale, as wide as there is room.
 func gauge(row Row, class string) template.HTML {
-	const left, right, y = 5.0, 255.0, 10.0
-	lo, hi := row.gauge[0], row.gauge[1]
-	if hi <= lo {
-		lo, hi = 0, 1
-	}
-	at := func(v float64) float64 { return left + (min(max(v, lo), hi)-lo)/(hi-lo)*(right-left) }
+	lo, hi := row.scale()
+	at := func(v float64) float64 { return 2 + 96*(min(max(v, lo), hi)-lo)/(hi-lo) }
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 260 20" preserveAspectRatio="none" role="img" aria-label="%s">`, escape(row.Title+": "+row.Value()+", "+row.Interval()))
-	fmt.Fprintf(&b, `<line class="track" x1="%.1f" y1="%.0f" x2="%.1f" y2="%.0f"/>`, left, y, right, y)
+	fmt.Fprintf(&b, `<svg width="100%%" height="20" role="img" aria-label="%s">`, escape(row.Title+": "+row.Value()+", "+row.Interval()))
+	b.WriteString(`<line class="track" x1="2%" y1="50%" x2="98%" y2="50%"/>`)
 	if f := row.Figure; !math.IsNaN(f.Low) && !math.IsNaN(f.High) {
-		fmt.Fprintf(&b, `<line class="iv %s" x1="%.1f" y1="%.0f" x2="%.1f" y2="%.0f"/>`, class, at(f.Low), y, at(f.High), y)
+		fmt.Fprintf(&b, `<line class="iv %s" x1="%.2f%%" y1="50%%" x2="%.2f%%" y2="50%%"/>`, class, at(f.Low), at(f.High))
 	}
 	if row.Level != nil {
-		fmt.Fprintf(&b, `<line class="level" x1="%.1f" y1="1" x2="%.1f" y2="19"/>`, at(*row.Level), at(*row.Level))
+		fmt.Fprintf(&b, `<line class="level" x1="%.2f%%" y1="4%%" x2="%.2f%%" y2="96%%"/>`, at(*row.Level), at(*row.Level))
 	}
 	if c := row.Control; c != nil && !math.IsNaN(c.Figure.Value) {
-		fmt.Fprintf(&b, `<circle class="ctl" cx="%.1f" cy="%.0f" r="4"/>`, at(c.Figure.Value), y)
+		fmt.Fprintf(&b, `<circle class="ctl" cx="%.2f%%" cy="50%%" r="4.5"/>`, at(c.Figure.Value))
 	}
 	if !math.IsNaN(row.Figure.Value) {
-		fmt.Fprintf(&b, `<circle class="dot %s" cx="%.1f" cy="%.0f" r="5"/>`, class, at(row.Figure.Value), y)
+		fmt.Fprintf(&b, `<circle class="dot %s" cx="%.2f%%" cy="50%%" r="5"/>`, class, at(row.Figure.Value))
 	}
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String()) //nolint:gosec // numbers, our classes and escaped words
+}
+
+// scale is what the gauge reaches over.
+func (row Row) scale() (lo, hi float64) {
+	if row.gauge[1] <= row.gauge[0] {
+		return 0, 1
+	}
+	return row.gauge[0], row.gauge[1]
+}
+
+// Ends words the ends of the scale.
+func (row Row) Ends() [2]string {
+	lo, hi := row.scale()
+	if row.percent {
+		return [2]string{"0", "100"}
+	}
+	return [2]string{strings.Replace(fmt.Sprintf("%g", lo), "-", "−", 1), fmt.Sprintf("%g", hi)}
 }
 
 // bins is how many parts of equal size the reliability diagram has.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"gnothi/eval"
 	"gnothi/eval/studies"
@@ -381,6 +382,9 @@ func (r rule) figure(items []Item) stats.Figure {
 	if err != nil {
 		return stats.Missing(n, err)
 	}
+	if r.kind == mean || r.kind == excess { // a t interval does not know where the scale ends
+		f.Low, f.High = max(f.Low, r.low), min(f.High, r.high)
+	}
 	return f
 }
 
@@ -433,16 +437,17 @@ func (r rule) unseen(f stats.Figure, items []Item) float64 {
 	return m.Value
 }
 
+// deviation is the standard deviation; exactly 0 where all values are the same.
 func deviation(x []float64) float64 {
+	if len(x) < 2 || slices.Min(x) == slices.Max(x) {
+		return 0
+	}
 	var m, s float64
 	for _, v := range x {
 		m += v / float64(len(x))
 	}
 	for _, v := range x {
 		s += (v - m) * (v - m)
-	}
-	if len(x) < 2 {
-		return 0
 	}
 	return math.Sqrt(s / float64(len(x)-1))
 }

@@ -136,11 +136,11 @@ func askSelfExplanation(ctx context.Context, s *eval.Session, p Paragraph) (Self
 	asked := 0
 	label := func(words string) (string, error) {
 		asked++
-		reply, err := say(ctx, s.Trial, monitor.Aside{Role: "label", Index: asked, Text: fill(moodAsk, []string{"text", words}, "whose", whose), MaxTokens: 8})
+		reply, err := s.Aside(ctx, monitor.Aside{Role: "label", Index: asked, Text: fill(moodAsk, []string{"text", words}, "whose", whose), MaxTokens: 8})
 		if err != nil {
 			return "", err
 		}
-		return label(reply, positiveMood, negativeMood, unknownMood)
+		return mood(text.Sanitise(reply.Text))
 	}
 	explain := func(role string, ask prompt.Template, ours ...string) (string, error) {
 		return say(ctx, s.Trial, monitor.Aside{Role: role, Text: fill(ask, []string{"text", p.Text}, append(ours, "who", who)...), MaxTokens: 96})
@@ -197,6 +197,14 @@ func askSelfExplanation(ctx context.Context, s *eval.Session, p Paragraph) (Self
 		return r, try(&r.Redaction, masked, func(l string) bool { return l == unknownMood })
 	}
 	return r, nil
+}
+
+// mood reads a label. Unknown is one of them here, and no refusal.
+func mood(reply string) (string, error) {
+	if words := distinctWords(reply); len(words) > 0 && words[0] == unknownMood {
+		return unknownMood, nil
+	}
+	return label(reply, positiveMood, negativeMood, unknownMood)
 }
 
 // readable lets pass what counts as not read.
