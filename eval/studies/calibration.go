@@ -164,11 +164,9 @@ func measureSure(rs []SureResult) []eval.Measure {
 				p, y = append(p, *k.of(r)), append(y, right)
 			}
 		}
-		if len(p) == 0 {
-			continue
+		if len(p) > 0 { // what else there is to say of confidences, every report says
+			out = append(out, eval.Average(k.name+": mean", p), paired(k.name+": over-confidence, mean less accuracy", p, y))
 		}
-		out = append(out, eval.Average(k.name+": mean", p), paired(k.name+": over-confidence, mean less accuracy", p, y))
-		out = append(out, calibration(k.name+": ", p, y, nil)[1:]...)
 	}
 	return append(out, eval.Value("yes-no replies that were neither, forced", float64(forced), len(rs), "a count", "a count"))
 }
