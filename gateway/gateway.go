@@ -59,6 +59,8 @@ type Options struct {
 	Upstream *Upstream
 	// Feedback receives a JSON line for each verdict of POST /v1/feedback.
 	Feedback io.Writer
+	// Runs are pages about runs by name, served under /runs/NAME/.
+	Runs map[string]http.Handler
 	// Log gets a line for each request, without its text; default: none.
 	Log *slog.Logger
 }
@@ -176,6 +178,7 @@ func (g *Gateway) routes() error {
 		{"GET", "/healthz", alive},
 		{"GET", "/readyz", g.ready},
 		{"GET", "/{$}", page},
+		{"GET", runsPath, g.run},
 	} {
 		g.mux.HandleFunc(r.path, g.wrap(r.method, r.path, r.serve))
 	}
@@ -284,7 +287,7 @@ func (g *Gateway) guard(w http.ResponseWriter, r *http.Request, method, path str
 	case g.APIKey == "" && !addressed(r.Host):
 		// A page whose name was made to point here would count as the same site.
 		return &failure{status: http.StatusForbidden, kind: badRequest, code: "unknown_host", message: fmt.Sprintf("without an API key only localhost and addresses are served, not the host %.100q", r.Host)}
-	case g.APIKey != "" && !open(path) && !g.knows(r):
+	case g.APIKey != "" && !open(path) && !g.knows(r) && (path != runsPath || !g.knowsPassword(w, r)):
 		return &failure{status: http.StatusUnauthorized, kind: badRequest, code: "invalid_api_key", message: "the API key is missing or wrong: send it as Authorization: Bearer KEY"}
 	}
 	return serve(w, r)
@@ -303,8 +306,12 @@ func (g *Gateway) panicked(p any) error {
 // knows compares keys by their hashes, in a time that does not depend on them.
 func (g *Gateway) knows(r *http.Request) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	sum := sha256.Sum256([]byte(strings.TrimSpace(given)))
-	return subtle.ConstantTimeCompare(sum[:], g.keySum[:]) == 1 && ok
+	return g.isKey(strings.TrimSpace(given)) && ok
+}
+
+func (g *Gateway) isKey(given string) bool {
+	sum := sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(sum[:], g.keySum[:]) == 1
 }
 
 // addressed tells hosts that nobody can make point elsewhere.

@@ -7,8 +7,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 )
 
 //go:embed page.html
@@ -21,7 +23,7 @@ func (g *Gateway) page() (endpoint, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{"Model": g.Name, "Policy": g.Policy, "Policies": g.PolicyNames, "Key": g.APIKey != ""}); err != nil {
+	if err := t.Execute(&b, map[string]any{"Model": g.Name, "Policy": g.Policy, "Policies": g.PolicyNames, "Key": g.APIKey != "", "Runs": slices.Sorted(maps.Keys(g.Runs))}); err != nil {
 		return nil, err
 	}
 	policy := fmt.Sprintf("default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src %s; script-src %s",

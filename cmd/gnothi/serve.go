@@ -24,6 +24,7 @@ import (
 
 func serveCmd() *cobra.Command {
 	var feedback string
+	var runs []string
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -34,24 +35,29 @@ trust it. A request chooses its policy in a gnothi object of its own or by the
 model's name, NAME+POLICY; --policy holds for those that do not. --threshold,
 --hedge and the budgets hold for each request.
 
+--run shows runs of gnothi eval: their reports, and all of their items. With an
+API key, browsers ask for it as the password.
+
 It listens on this machine only, unless told otherwise and given an API key.`,
 		Example: `  gnothi serve
   gnothi serve --model openai:gpt-4.1-mini --policy direct
   gnothi serve --model openai:llama3@http://127.0.0.1:11434/v1 --threshold 0.6
+  gnothi serve --run runs/qa-1 --run runs/qa-2
   GNOTHI_API_KEY=… gnothi serve --listen 0.0.0.0:8317 --feedback feedback.jsonl`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, feedback, timeout) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, feedback, timeout, runs) },
 	}
 	f := cmd.Flags()
 	modelFlags(f)
 	f.String("listen", settings["listen"].def, settings["listen"].help+", HOST:PORT")
 	f.String("api-key", "", settings["api-key"].help+" (better in GNOTHI_API_KEY: other users of the machine see flags)")
 	f.StringVar(&feedback, "feedback", "", "file that keeps the verdicts of POST /v1/feedback, JSON Lines")
+	f.StringArrayVar(&runs, "run", nil, "folder of a run of gnothi eval, to look at under /runs/NAME/; may be given again")
 	f.DurationVar(&timeout, "timeout", 10*time.Minute, "longest time for a request, a stream up to its first event")
 	return cmd
 }
 
-func serve(cmd *cobra.Command, feedback string, timeout time.Duration) error {
+func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []string) (err error) {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -62,6 +68,11 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration) error {
 	}
 	o.Timeout, o.Log = timeout, serverLog(cmd)
 	ctx := cmd.Context()
+	closeRuns, err := openRuns(ctx, &o, runs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeRuns()) }()
 	listener, err := gateway.Listen(ctx, c.String("listen"), o.APIKey)
 	if errors.Is(err, gateway.ErrOpen) {
 		return usagef("%w: set GNOTHI_API_KEY, or listen on 127.0.0.1", err)
