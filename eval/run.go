@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -301,8 +302,9 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 	name := w.suite.Describe().Name
 	rec := Record{Study: name, Key: task.Key, Index: task.Index, Item: task.Item}
 	journal := w.o.Log.Journal(task.Index)
+	var cut atomic.Bool // a call was refused by the stop: what the item came to is not its result, even if its policy bore that
 	subject := w.subject.each(func(m llm.Model) llm.Model {
-		m = llm.Stoppable(m, w.o.Stop)
+		m = noticing{llm.Stoppable(m, w.o.Stop), &cut}
 		if journal != nil {
 			m = llm.Journalled(m, journal)
 		}
@@ -318,6 +320,9 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 	var err error
 	rec.Result, rec.Outcome, err = w.suite.ask(ctx, session, task.Item)
 	rec.Spend, rec.WallMS = spendOf(ledger.Spent()), time.Since(start).Milliseconds()
+	if err == nil && (cut.Load() || ctx.Err() != nil) {
+		err = llm.ErrStopped
+	}
 	if err == nil {
 		return rec
 	}
@@ -333,6 +338,21 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 		rec.Outcome = OutcomeFailed
 	}
 	return rec
+}
+
+// noticing notices that a call was refused because the run is to stop.
+type noticing struct {
+	llm.Model
+	cut *atomic.Bool
+}
+
+// Do implements llm.Model.
+func (m noticing) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
+	res, err := m.Model.Do(ctx, op)
+	if errors.Is(err, llm.ErrStopped) {
+		m.cut.Store(true)
+	}
+	return res, err
 }
 
 // items implements [Suite].
