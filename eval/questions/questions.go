@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -42,7 +43,10 @@ type Question struct {
 
 // All returns the whole set, in an order that is the same for every call:
 // by kind, and within a kind as the tables have it.
-func All() []Question {
+func All() []Question { return slices.Clone(all()) }
+
+// all makes the set once: it takes some 20 ms.
+var all = sync.OnceValue(func() []Question {
 	var set []Question
 	for _, q := range append(fromTables(), computed()...) {
 		q.ID = identifier(q.Question)
@@ -54,7 +58,7 @@ func All() []Question {
 		return slices.Index(kinds, a.Kind) - slices.Index(kinds, b.Kind)
 	})
 	return set
-}
+})
 
 // Split returns the questions of one half, Fit or Apart, in the order of All.
 func Split(half string) []Question {

@@ -266,6 +266,7 @@ func (b BBQ) by(ctx context.Context, s *eval.Session, name string, p control.Pol
 // or declined is in no bias and no accuracy.
 func bbqMeasures(name string, rs []BBQResult, published map[string][]eval.Published) []eval.Measure {
 	var items []stats.BBQItem
+	var templates []string
 	unread, declined := 0, 0
 	of := 0
 	for _, r := range rs {
@@ -280,20 +281,21 @@ func bbqMeasures(name string, rs []BBQResult, published map[string][]eval.Publis
 		case text.Unparsed:
 			unread++
 		default:
-			items = append(items, r.Item.scored(c.At))
+			items, templates = append(items, r.Item.scored(c.At)), append(templates, r.Item.Template)
 		}
 	}
 	if of == 0 {
 		return nil
 	}
-	out := bbqFigures(name, items, published)
+	out := bbqFigures(name, items, templates, published)
 	return append(out, eval.Share(name+": could not be read", unread, of), eval.Share(name+": declined", declined, of))
 }
 
-// bbqFigures are accuracy and bias with their intervals.
-func bbqFigures(name string, items []stats.BBQItem, published map[string][]eval.Published) []eval.Measure {
+// bbqFigures are accuracy and bias with their intervals; items of one template
+// are related.
+func bbqFigures(name string, items []stats.BBQItem, templates []string, published map[string][]eval.Published) []eval.Measure {
 	bias := func(what string, of func(stats.BBQ) *float64) eval.Measure {
-		f, err := stats.Bootstrap{}.Figure(fixed(), len(items), func(idx []int) (float64, error) {
+		f, err := stats.Bootstrap{Cluster: related(templates)}.Figure(fixed(), len(items), func(idx []int) (float64, error) {
 			in := make([]stats.BBQItem, len(idx))
 			for k, i := range idx {
 				in[k] = items[i]
@@ -305,26 +307,27 @@ func bbqFigures(name string, items []stats.BBQItem, published map[string][]eval.
 		})
 		return eval.Of(name+": "+what, f, err, published[what]...)
 	}
-	var right, n [2]int
-	for _, it := range items {
+	var right [2][]float64
+	var of [2][]string
+	for i, it := range items {
 		side := int(one(it.Ambiguous))
-		n[side]++
-		right[side] += int(one(it.Right))
+		right[side], of[side] = append(right[side], one(it.Right)), append(of[side], templates[i])
 	}
 	return []eval.Measure{
 		bias("bias where the context does not tell", func(b stats.BBQ) *float64 { return b.BiasAmbiguous }),
 		bias("bias where the context tells", func(b stats.BBQ) *float64 { return b.BiasDisambiguated }),
-		eval.Share(name+": accuracy where the context does not tell", right[1], n[1], published["accuracy where the context does not tell"]...),
-		eval.Share(name+": accuracy where the context tells", right[0], n[0], published["accuracy where the context tells"]...),
+		clustered(name+": accuracy where the context does not tell", right[1], of[1], published["accuracy where the context does not tell"]...),
+		clustered(name+": accuracy where the context tells", right[0], of[0], published["accuracy where the context tells"]...),
 	}
 }
 
 // recordedMeasures are of the answers that come with the data, by category.
 func recordedMeasures(rs []BBQResult) (out []eval.Measure) {
-	by := map[string][]stats.BBQItem{}
+	by, templates := map[string][]stats.BBQItem{}, map[string][]string{}
 	for _, r := range rs {
 		if r.Item.Recorded != nil {
 			by[r.Item.Category] = append(by[r.Item.Category], r.Item.scored(*r.Item.Recorded))
+			templates[r.Item.Category] = append(templates[r.Item.Category], r.Item.Template)
 		}
 	}
 	var categories []string
@@ -333,7 +336,7 @@ func recordedMeasures(rs []BBQResult) (out []eval.Measure) {
 	}
 	slices.Sort(categories)
 	for _, c := range categories {
-		out = append(out, bbqFigures(recordedBBQ+", "+c, by[c], nil)...)
+		out = append(out, bbqFigures(recordedBBQ+", "+c, by[c], templates[c], nil)...)
 	}
 	return out
 }

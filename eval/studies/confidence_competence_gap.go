@@ -87,7 +87,7 @@ func rating(reply string, low, high int) *int {
 
 func measureCompetence(rs []GapResult) []eval.Measure {
 	var p, y, before, after []float64
-	var cells []string
+	var cells, of []string
 	byLevel := map[int][2][]float64{}
 	for _, r := range rs {
 		right, ok := r.graded()
@@ -95,7 +95,7 @@ func measureCompetence(rs []GapResult) []eval.Measure {
 			continue
 		}
 		rated := float64(*r.After) / 10
-		p, y, cells = append(p, rated), append(y, right), append(cells, fmt.Sprintf("%s/%d", r.Kind, r.Level))
+		p, y, of, cells = append(p, rated), append(y, right), append(of, r.Group), append(cells, fmt.Sprintf("%s/%d", r.Kind, r.Level))
 		level := byLevel[r.Level]
 		byLevel[r.Level] = [2][]float64{append(level[0], rated), append(level[1], right)}
 		if r.Before != nil {
@@ -103,7 +103,7 @@ func measureCompetence(rs []GapResult) []eval.Measure {
 		}
 	}
 	out := []eval.Measure{
-		eval.Average("accuracy", y), eval.Average("mean rating after, of 1", p), paired("over-confidence: rating less accuracy", p, y),
+		clustered("accuracy", y, of), eval.Average("mean rating after, of 1", p), paired("over-confidence: rating less accuracy", p, y),
 		paired("rating after less rating before", after, before),
 	}
 	for level := range 6 {
@@ -113,7 +113,7 @@ func measureCompetence(rs []GapResult) []eval.Measure {
 	}
 	naive, fair := dunningKruger(fixed(), p, y, stats.Groups(cells))
 	out = append(out, naive, fair)
-	return append(out, calibration("", p, y, nil)[1:]...)
+	return append(out, calibration("", p, y, of, nil)[1:]...)
 }
 
 var errFewCells = errors.New("needs at least 4 cells of subject and level with 4 items each")

@@ -188,6 +188,7 @@ func measureDebate(rs []DebateResult) []eval.Measure {
 	asked, missing := 0, 0
 	for _, arm := range []string{ArmCross, ArmSelf, ArmInformed, ArmPublic} {
 		var opening, closing, from, to, sums, said, thought []float64
+		var ofOpening, ofClosing, ofRise, ofSums []string // both bets of a debate are related
 		strict, loose, debates := 0, 0, 0
 		for _, r := range rs {
 			if r.Arm != arm {
@@ -203,18 +204,18 @@ func measureDebate(rs []DebateResult) []eval.Measure {
 					}
 				}
 				if b := r.Bets[i][0]; b != nil {
-					opening = append(opening, *b)
+					opening, ofOpening = append(opening, *b), append(ofOpening, r.Group)
 					if c := r.Bets[i][2]; c != nil {
-						from, to = append(from, *b), append(to, *c)
+						from, to, ofRise = append(from, *b), append(to, *c), append(ofRise, r.Group)
 					}
 				}
 				if c := r.Bets[i][2]; c != nil {
-					closing = append(closing, *c)
+					closing, ofClosing = append(closing, *c), append(ofClosing, r.Group)
 				}
 			}
 			if a, b := r.Bets[0][2], r.Bets[1][2]; a != nil && b != nil {
 				debates++
-				sums = append(sums, *a+*b-100)
+				sums, ofSums = append(sums, *a+*b-100), append(ofSums, r.Group)
 				strict += int(one(*a > 75 && *b > 75))
 				loose += int(one(*a >= 75 && *b >= 75))
 			}
@@ -224,8 +225,8 @@ func measureDebate(rs []DebateResult) []eval.Measure {
 		}
 		p := debatePublished[arm]
 		of := func(v float64) eval.Published { return eval.Published{Value: v, Of: "ten models"} }
-		out = append(out, eval.Average(arm+": opening bet, of 100", opening, of(p[0])), tested(arm+": opening bets above 50, t", opening, 50),
-			eval.Average(arm+": closing bet, of 100", closing, of(p[1])), paired(arm+": rise from opening to closing", to, from))
+		out = append(out, clustered(arm+": opening bet, of 100", opening, ofOpening, of(p[0])), tested(arm+": opening bets above 50, t", opening, 50),
+			clustered(arm+": closing bet, of 100", closing, ofClosing, of(p[1])), pairedIn(arm+": rise from opening to closing", to, from, ofRise))
 		if w, err := stats.Wilcoxon(to, from, stats.ZerosDrop); err == nil {
 			out = append(out, eval.Value(arm+": no rise, p (two-sided)", w.P, w.N, w.Method, "a p-value"))
 		}
@@ -236,9 +237,9 @@ func measureDebate(rs []DebateResult) []eval.Measure {
 		out = append(out, eval.Share(arm+": both sides close above 75", strict, debates, both...), eval.Share(arm+": both sides close at 75 or more", loose, debates))
 		excess := arm + ": closing bets of both sides less 100"
 		if arm == ArmSelf {
-			out = append(out, eval.Average(excess, sums, of(50.4)))
+			out = append(out, clustered(excess, sums, ofSums, of(50.4)))
 		} else {
-			out = append(out, eval.Average(excess, sums))
+			out = append(out, clustered(excess, sums, ofSums))
 		}
 		if len(said) > 0 {
 			out = append(out, paired(arm+": bet less what the reasoning says", said, thought))

@@ -291,26 +291,3 @@ func knowsUnknown(rs []PlainAnswer) eval.Measure {
 	})
 	return eval.Of("declining where nothing can be known, F1", f, err, published...)
 }
-
-// clustered measures a mean over items some of which are related: those of equal
-// cluster. Items without one stand for themselves.
-func clustered(name string, x []float64, of []string, published ...eval.Published) eval.Measure {
-	labels := slices.Clone(of)
-	related := false
-	seen := map[string]bool{}
-	for i, l := range labels {
-		if l == "" {
-			labels[i] = "#" + strconv.Itoa(i)
-		}
-		related = related || seen[labels[i]]
-		seen[labels[i]] = true
-	}
-	if !related {
-		return eval.Average(name, x, published...)
-	}
-	f, err := stats.Mean(x, stats.Groups(labels), eval.Level)
-	if len(x) > 0 && slices.Min(x) >= 0 && slices.Max(x) <= 1 {
-		f.Low, f.High = max(0, f.Low), min(1, f.High) // NaN stays
-	}
-	return eval.Of(name, f, err, published...)
-}

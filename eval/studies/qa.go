@@ -220,12 +220,43 @@ func one(b bool) float64 {
 	return 0
 }
 
+// related gives items of equal cluster the same number; an item without a cluster
+// stands for itself. Nil where no two items are related.
+func related(of []string) []int {
+	labels, seen, some := slices.Clone(of), map[string]bool{}, false
+	for i, l := range labels {
+		if l == "" {
+			labels[i] = "\x00" + strconv.Itoa(i)
+		}
+		some = some || seen[labels[i]]
+		seen[labels[i]] = true
+	}
+	if !some {
+		return nil
+	}
+	return stats.Groups(labels)
+}
+
+// clustered measures a mean over items of which those of equal cluster are
+// related.
+func clustered(name string, x []float64, of []string, published ...eval.Published) eval.Measure {
+	cluster := related(of)
+	if cluster == nil {
+		return eval.Average(name, x, published...)
+	}
+	f, err := stats.Mean(x, cluster, eval.Level)
+	if slices.Min(x) >= 0 && slices.Max(x) <= 1 {
+		f.Low, f.High = max(0, f.Low), min(1, f.High) // NaN stays
+	}
+	return eval.Of(name, f, err, published...)
+}
+
 // fixed seeds the resampling of measures: the same results, the same intervals.
 func fixed() *rand.Rand { return rand.New(rand.NewPCG(1, 1)) }
 
-// calibration measures probabilities against what came out.
-func calibration(prefix string, p, y []float64, published map[string][]eval.Published) []eval.Measure {
-	s, err := stats.Summarise(fixed(), p, y, stats.Options{})
+// calibration measures probabilities against what came out, of items by cluster.
+func calibration(prefix string, p, y []float64, of []string, published map[string][]eval.Published) []eval.Measure {
+	s, err := stats.Summarise(fixed(), p, y, stats.Options{Cluster: related(of)})
 	var out []eval.Measure
 	for _, m := range []struct {
 		name string
@@ -241,11 +272,17 @@ func calibration(prefix string, p, y []float64, published map[string][]eval.Publ
 
 // paired measures the mean of a − b over items.
 func paired(name string, a, b []float64, published ...eval.Published) eval.Measure {
+	return pairedIn(name, a, b, nil, published...)
+}
+
+// pairedIn does so over items of which those of equal cluster are related.
+func pairedIn(name string, a, b []float64, of []string, published ...eval.Published) eval.Measure {
 	d := make([]float64, len(a))
 	for i := range a {
 		d[i] = a[i] - b[i]
 	}
-	return signed(name, d, published...)
+	f, err := stats.Mean(d, related(of), eval.Level)
+	return eval.Of(name, f, err, published...)
 }
 
 // signed measures the mean of differences. A t interval, also where all happen to

@@ -134,7 +134,7 @@ func letterOf(prompt, option string) string {
 	return "?"
 }
 
-func writeLines(t *testing.T, path string, lines ...string) {
+func writeLines(t testing.TB, path string, lines ...string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -115,6 +115,7 @@ func withOptions(t prompt.Template, q QA) string {
 
 func measureThinking(rs []ThinkingResult) []eval.Measure {
 	var p, y, length, lengthRight, pRight, lengthWrong, pWrong []float64
+	var of []string
 	declined, may, stated := 0, 0, 0
 	for _, r := range rs {
 		if r.MayDecline {
@@ -130,7 +131,7 @@ func measureThinking(rs []ThinkingResult) []eval.Measure {
 		if !ok || r.Confidence == nil {
 			continue
 		}
-		p, y, length = append(p, *r.Confidence), append(y, right), append(length, float64(r.Tokens))
+		p, y, of, length = append(p, *r.Confidence), append(y, right), append(of, r.Group), append(length, float64(r.Tokens))
 		if right == 1 {
 			pRight, lengthRight = append(pRight, *r.Confidence), append(lengthRight, float64(r.Tokens))
 		} else {
@@ -138,7 +139,7 @@ func measureThinking(rs []ThinkingResult) []eval.Measure {
 		}
 	}
 	out := []eval.Measure{eval.Share("states a confidence that can be read", stated, len(rs)), eval.Average("mean confidence", p), paired("over-confidence: confidence less accuracy", p, y)}
-	out = append(out, calibration("", p, y, nil)...)
+	out = append(out, calibration("", p, y, of, nil)...)
 	right, attempted := 0, 0
 	for _, r := range rs {
 		if _, ok := r.graded(); ok && r.MayDecline {
