@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"gnothi/eval"
@@ -171,7 +173,7 @@ func TestSaysWhatTheModelIs(t *testing.T) {
 		{"length", .5, "", "cannot be said"},
 		{"own", .5, "", "50 %"},
 		{"recognises", .5, card.Same, "not seen"},
-		{"importance", 1, card.Better, "judges otherwise"},
+		{"importance", 23. / 24, card.Better, "judges otherwise"}, // one of the other words drawn is a mood's too
 		{"counterfactual", 1, "", "100 %"},
 		{"redaction", 1, "", "100 %"},
 	} {
@@ -312,7 +314,7 @@ func TestGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(a, b) {
-			t.Error("the card that was stopped differs from the one that was not")
+			t.Errorf("the card that was stopped differs from the one that was not: %s", cmp.Diff(whole, c, cmpopts.EquateNaNs(), cmpopts.IgnoreUnexported(card.Row{})))
 		}
 		if life < 3 {
 			t.Errorf("it was stopped only %d times", life-1)
