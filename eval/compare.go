@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 
@@ -155,12 +156,18 @@ func (c *Comparison) measures(suite Suite, a, b Side) error {
 	return stats.AdjustFigures(stats.Holm, tested...)
 }
 
-// figures are all that a report measures.
+// figures are all that a report measures, each name once: a study may measure
+// what every report has.
 func (r *Report) figures() []Measure {
-	out := append([]Measure(nil), r.Headline...)
+	out := slices.Clone(r.Headline)
 	for _, s := range r.Signals {
 		out = append(out, Measure{Name: s.Name + ": AUROC", Figure: s.AUROC}, Measure{Name: s.Name + ": ECE", Figure: s.ECE}, Measure{Name: s.Name + ": AURC", Figure: s.AURC})
 	}
+	own := map[string]bool{}
+	for _, m := range r.Measures {
+		own[m.Name] = true
+	}
+	out = slices.DeleteFunc(out, func(m Measure) bool { return own[m.Name] })
 	return append(out, r.Measures...)
 }
 

@@ -341,6 +341,9 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 	told()
 	bar.done()
 	if report == nil {
+		if errors.Is(err, eval.ErrChanged) {
+			err = usage(err)
+		}
 		return err
 	}
 	interrupted := errors.Is(err, llm.ErrStopped)
@@ -428,7 +431,11 @@ func printStudy(w io.Writer, r *eval.Report) error {
 		}
 	}
 	fmt.Fprintf(w, "%s\n\n", strings.Join(parts, ", "))
-	measures := usualMeasures(r)
+	own := map[string]bool{}
+	for _, m := range r.Measures {
+		own[m.Name] = true
+	}
+	measures := slices.DeleteFunc(usualMeasures(r), func(m eval.Measure) bool { return own[m.Name] }) // a study may measure the same
 	if measures = append(measures, r.Measures...); len(measures) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "MEASURE\tVALUE\t95 % INTERVAL\tN\tP (HOLM)\tPUBLISHED")

@@ -166,7 +166,7 @@ func (p runPlan) print(w io.Writer) error {
 	fmt.Fprintf(t, "QUESTION\tTHESE ITEMS SHOW\tITEMS FOR %g\n", p.Effect)
 	for i, s := range p.Shows {
 		value, n := valueOf(s.Figure), "-"
-		if s.Figure.Why != "" {
+		if math.IsNaN(s.Figure.Value) {
 			value = s.Figure.Why
 		}
 		for _, need := range p.Needed {
