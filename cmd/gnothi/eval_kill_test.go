@@ -29,11 +29,11 @@ type taskServer struct {
 	*httptest.Server
 	delay time.Duration
 	total atomic.Int64
-	tick  chan struct{} // one for each request, where somebody listens
+	tick  chan struct{} // one for each request since it was last emptied
 }
 
 func newTaskServer(t *testing.T) *taskServer {
-	s := &taskServer{tick: make(chan struct{}), delay: 5 * time.Millisecond}
+	s := &taskServer{tick: make(chan struct{}, 1<<20), delay: 5 * time.Millisecond}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
 			Messages []struct{ Content string }
@@ -44,10 +44,7 @@ func newTaskServer(t *testing.T) *taskServer {
 			return
 		}
 		name := fmt.Sprintf("answer-%d", s.total.Add(1))
-		select {
-		case s.tick <- struct{}{}:
-		default:
-		}
+		s.tick <- struct{}{}
 		select {
 		case <-time.After(s.delay):
 		case <-r.Context().Done():
@@ -146,6 +143,9 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-ended
+		for len(server.tick) > 0 {
+			<-server.tick
+		}
 		now := durable(t, dir, items)
 		for call, answer := range kept {
 			if now[call] != answer {
