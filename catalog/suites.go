@@ -11,6 +11,7 @@ func Suites() []eval.Suite {
 	return []eval.Suite{
 		studies.PlainQA(),
 		studies.KnowWhatTheyKnow(),
+		studies.SelfReflect(),
 		studies.SelfFamiliarity(),
 		studies.LineOfDuty(),
 		studies.ThinkingOutLoud(),
@@ -39,6 +40,7 @@ func Suites() []eval.Suite {
 		studies.MoralSelfCorrection(),
 		studies.ReflectionAgents(),
 		studies.SelfImproving(),
+		studies.RetryReflected(),
 		studies.PerspectiveTaking(),
 		studies.PatternReframe(),
 		studies.HistoricalAnalogy(),

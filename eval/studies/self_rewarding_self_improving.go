@@ -51,19 +51,22 @@ func SelfImproving() eval.Suite {
 		Name:  "self-rewarding-self-improving",
 		About: "a model's own verdict on its Countdown solutions against an exact checker",
 		Needs: "text",
-		Items: eval.List(func(s eval.Source) ([]Puzzle, error) {
-			var sample []Puzzle
-			for range cmp.Or(s.N, 40) {
-				p, err := countdown.Generate(s.Rand, 3+s.Rand.IntN(2), 25, 200)
-				if err != nil {
-					return nil, err
-				}
-				sample = append(sample, Puzzle(p))
-			}
-			return lines(s, "puzzles.jsonl", sample, func(p Puzzle) error { return countdown.Puzzle(p).Valid() })
-		}),
-		Ask: askSelfReward, Measure: measureSelfReward,
+		Items: eval.List(puzzles),
+		Ask:   askSelfReward, Measure: measureSelfReward,
 	}
+}
+
+// puzzles are the user's, or made ones of three or four numbers.
+func puzzles(s eval.Source) ([]Puzzle, error) {
+	var sample []Puzzle
+	for range cmp.Or(s.N, 40) {
+		p, err := countdown.Generate(s.Rand, 3+s.Rand.IntN(2), 25, 200)
+		if err != nil {
+			return nil, err
+		}
+		sample = append(sample, Puzzle(p))
+	}
+	return lines(s, "puzzles.jsonl", sample, func(p Puzzle) error { return countdown.Puzzle(p).Valid() })
 }
 
 func askSelfReward(ctx context.Context, s *eval.Session, p Puzzle) (SelfRewardResult, error) {

@@ -106,6 +106,7 @@ var formats = map[string]string{
 	"rose-frame":                       "dialogues.jsonl",
 	"profoundness-bias":                "statements.jsonl",
 	"self-rewarding-self-improving":    "puzzles.jsonl",
+	"reflect-retry-reward":             "puzzles.jsonl",
 	"perspective-taking-prompting-pet": "prompts.jsonl",
 	"patternreframe":                   "thoughts.jsonl",
 	"historical-analogy":               "events.jsonl",
