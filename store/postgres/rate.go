@@ -23,6 +23,9 @@ type Rate struct {
 	requests, tokens float64
 }
 
+// mostWait is how long nobody asks the database though somebody waits.
+const mostWait = time.Second
+
 type taker struct {
 	requests, tokens int64
 	done             chan error // 1
@@ -150,8 +153,8 @@ func (q *Rate) serve() {
 			wait = 0
 		}
 		q.mu.Unlock()
-		// What comes in between is served with the others.
-		time.Sleep(wait)
+		// What comes in between is served with the others. Others may give back.
+		time.Sleep(min(wait, mostWait))
 	}
 }
 

@@ -76,7 +76,7 @@ func (r *Run) Work(ctx context.Context, slots int, stop <-chan struct{}, do func
 	}
 	cancel()
 	// River waits for its jobs, and tells a database that may be away about them.
-	patience, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	patience, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer done()
 	_ = client.StopAndCancel(patience) // why it ends is known
 	return err
