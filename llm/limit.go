@@ -22,9 +22,9 @@ type LimitOptions struct {
 	// begins with 8, doubles until the upstream throttles (429, 503, 529) or
 	// answers later for it, and then goes up in small steps and down by a quarter.
 	Adaptive bool
-	// RPM and TPM are requests and tokens a minute. At most the part of a second
-	// is saved up, so that no minute has noticeably more than the figure. Tokens
-	// are reserved like those of [Metered], in the proportion that calls so far
+	// RPM and TPM are requests and tokens a minute. At most the part of a tenth of
+	// a second is saved up, and made up for, so that no minute, wherever it begins,
+	// has more requests than the figure. Tokens are reserved like those of [Metered], in the proportion that calls so far
 	// turned out to need, and settled by what the upstream reports.
 	RPM, TPM int64
 	// Quota is asked as well, after the limits above: a share of a limit that
@@ -396,8 +396,11 @@ type bucket struct {
 }
 
 func newBucket(perMinute int64) bucket {
-	rate := float64(max(0, perMinute)) / 60
-	return bucket{rate: rate, most: max(1, rate), level: max(1, rate)}
+	if perMinute <= 0 {
+		return bucket{}
+	}
+	most := float64(max(1, perMinute/600))
+	return bucket{rate: (float64(perMinute) - (most - 1)) / 60, most: most, level: most}
 }
 
 // wait is the time until n may be taken.

@@ -147,14 +147,17 @@ func TestModelsShareALimiter(t *testing.T) {
 func TestRequestsAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := after(30 * time.Second) // longer than the gaps: the rate, not the places, sets the pace
-		l := llm.NewLimiter(llm.LimitOptions{RPM: 600})
-		ask(t, l.Wrap(u), 2000)
-		if got, want := u.begun[1999].Sub(u.begun[0]), 199*time.Second; got < want || got > want+10*time.Millisecond {
-			t.Errorf("2000 requests at 600 a minute, ten of them saved up, began within %v, want %v", got, want)
-		}
-		for i := range u.begun {
-			if next := i + 610; next < len(u.begun) && u.begun[next].Sub(u.begun[i]) < time.Minute {
-				t.Fatalf("more than 610 requests in %v", u.begun[next].Sub(u.begun[i]))
+		for _, rpm := range []int{3, 600, 2400} {
+			u.begun = nil
+			n := 3*rpm + rpm/2
+			ask(t, llm.NewLimiter(llm.LimitOptions{RPM: int64(rpm)}).Wrap(u), n)
+			if got := u.begun[n-1].Sub(u.begun[0]); got < time.Duration(n-rpm/600-1)*time.Minute/time.Duration(rpm)-time.Millisecond || got > 212*time.Second {
+				t.Errorf("%d requests at %d a minute began within %v", n, rpm, got)
+			}
+			for i := range u.begun {
+				if next := i + rpm; next < n && u.begun[next].Sub(u.begun[i]) < time.Minute {
+					t.Fatalf("more than %d requests in a minute: %d in %v", rpm, rpm+1, u.begun[next].Sub(u.begun[i]))
+				}
 			}
 		}
 	})
@@ -171,8 +174,8 @@ func TestTokensAMinute(t *testing.T) {
 			t.Errorf("30,000 tokens at 6,000 a minute took %v", took)
 		}
 		for i := range u.begun {
-			if next := i + 125; next < len(u.begun) && u.begun[next].Sub(u.begun[i]) < time.Minute {
-				t.Fatalf("more than 6250 tokens in %v", u.begun[next].Sub(u.begun[i]))
+			if next := i + 122; next < len(u.begun) && u.begun[next].Sub(u.begun[i]) < time.Minute {
+				t.Fatalf("more than 6100 tokens in %v", u.begun[next].Sub(u.begun[i]))
 			}
 		}
 	})
@@ -284,7 +287,7 @@ func (n network) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 func TestEachRequestTakesAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := after(time.Second)
-		l := llm.NewLimiter(llm.LimitOptions{Concurrency: 3, RPM: 600})
+		l := llm.NewLimiter(llm.LimitOptions{Concurrency: 3, RPM: 60000})
 		m := l.Wrap(network{u})
 		var wg sync.WaitGroup
 		for range 10 {

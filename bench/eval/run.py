@@ -77,13 +77,13 @@ class Run:
         self.wall = time.time() - self.began
         self.cpu, self.mb = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
         self.seen = stats()
-        self.first = self.seen["first_unix"] - self.began if self.seen["requests"] else float("nan")
+        self.first = self.seen["first_unix"] - self.began
         self.text = open(args.work + "/out.txt", encoding="utf-8", errors="replace").read()
 
     def line(self, name, n):
         s = self.seen
         print(f"{name:34s} rc {self.code:3d}  {1000 * self.cpu / n:7.3f} CPU-ms/item  {s['ok'] / max(s['span_s'], 1e-9):8.0f} answers/s  in flight {s['mean_in_flight']:6.1f} mean {s['most_in_flight']:4d} most  "
-              f"first request {self.first:6.3f} s  wall {self.wall:7.2f} s  {self.mb:4.0f} MB  requests {s['requests']} again {s['again']}  load {os.getloadavg()[0]:.1f}", flush=True)
+              f"{f'first request {self.first:6.3f} s  ' if self.first > 0 else ''}wall {self.wall:7.2f} s  {self.mb:4.0f} MB  requests {s['requests']} again {s['again']}  load {os.getloadavg()[0]:.1f}", flush=True)
         return self
 
 
@@ -99,7 +99,7 @@ def gnothi(n, concurrency, out, *more, **options):
 
 
 def resume(out, **options):
-    return Run([args.gnothi, "eval", "resume", "--quiet", "--json", out], **options)
+    return Run([args.gnothi, "eval", "resume", "--quiet", "--json", "--concurrency", "64", out], **options)
 
 
 def bare(n, concurrency, out, **options):
