@@ -242,6 +242,43 @@ type broken struct {
 
 func (b broken) Add(eval.Record, func()) error { return b.err }
 
+// A model that is gone ends the run, and what failed for that was not asked; one
+// item that gets through shows that it is not gone.
+func TestModelVanishes(t *testing.T) {
+	var items []item
+	for i := range 200 {
+		items = append(items, item{i, "yes"})
+	}
+	for name, c := range map[string]struct {
+		status       int
+		until, every int // answers before it is gone; then one in so many
+		ends         bool
+	}{
+		"gone": {503, 50, 0, true}, "key withdrawn": {401, 0, 0, true}, "limping": {503, 50, 10, false}, "a fault of the items": {400, 50, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int32
+			m := script.New(func(llm.Op, int) script.Reply {
+				if n := int(calls.Add(1)); n > c.until && (c.every == 0 || n%c.every != 0) {
+					return script.Failure(c.status, "gone")
+				}
+				return script.Reply{Text: "yes"}
+			})
+			log := eval.NewMemory()
+			report, err := eval.Run(t.Context(), study(items...), eval.Subject{Model: m}, eval.Options{Concurrency: 2, Log: log})
+			if report == nil || errors.Is(err, eval.ErrNoModel) != c.ends {
+				t.Fatalf("%+v, %v", report, err)
+			}
+			if o := report.Outcomes; c.ends && (o.Right != c.until || o.Failed != 0 || o.Unasked != 200-c.until) || !c.ends && (o.Unasked != 0 || o.Failed == 0) {
+				t.Errorf("%+v", o)
+			}
+			if calls.Load() > int32(c.until)+30 && c.ends {
+				t.Errorf("%d calls of a model that is gone", calls.Load())
+			}
+		})
+	}
+}
+
 func TestLimitChoosesWithTheSeed(t *testing.T) {
 	var items []item
 	for i := range 100 {

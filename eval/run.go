@@ -189,6 +189,7 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	down := &outage{most: max(leastOutage, 2*o.Concurrency)}
 	var group errgroup.Group
 	group.SetLimit(max(1, o.Concurrency))
 	for task, err := range p.tasks() {
@@ -209,13 +210,20 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 			if rec.Outcome == OutcomeUnasked {
 				return nil
 			}
-			if err := o.Log.Add(rec, func() { r.add(rec.Outcome, rec.Spend) }); err != nil {
-				cancel(err)
+			for _, rec := range down.pass(rec, cancel) {
+				if err := o.Log.Add(rec, func() { r.add(rec.Outcome, rec.Spend) }); err != nil {
+					cancel(err)
+				}
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // no work returns an error: what became of an item is in its record
+	for _, rec := range down.rest() {
+		if err := o.Log.Add(rec, func() { r.add(rec.Outcome, rec.Spend) }); err != nil {
+			cancel(err)
+		}
+	}
 	err = o.Log.Flush()
 	if cause := context.Cause(ctx); cause != nil && (err == nil || errors.Is(err, cause)) {
 		err = cause
@@ -240,6 +248,64 @@ func stopped(stop <-chan struct{}) bool {
 	default:
 		return false
 	}
+}
+
+// ErrNoModel says that a run ended because its model was no longer there.
+var ErrNoModel = errors.New("the model does not answer any more")
+
+// leastOutage is how many items in a row must fail because there was no model,
+// before a run ends for it; more where more are asked at a time.
+const leastOutage = 20
+
+// outage holds back the items that failed because there was no model to be had
+// (no connection, no key, no such model, overloaded for longer than tries went
+// on), until another item shows that there is one. If none does, they were not
+// asked: a run of thousands does not end in thousands of failures because a
+// server was down for the night.
+type outage struct {
+	most int
+
+	mu    sync.Mutex
+	held  []Record
+	ended bool
+}
+
+// pass gives the records that count now.
+func (o *outage) pass(rec Record, end context.CancelCauseFunc) []Record {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !noModel(rec) {
+		out := append(o.held, rec)
+		o.held = nil
+		return out
+	}
+	if o.held = append(o.held, rec); len(o.held) >= o.most && !o.ended {
+		o.ended = true
+		end(fmt.Errorf("%w: the last %d items failed for it and count as not asked: %s", ErrNoModel, len(o.held), rec.Error))
+	}
+	return nil
+}
+
+// rest gives what was held back at the end of a run that went through.
+func (o *outage) rest() []Record {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		return nil
+	}
+	return o.held
+}
+
+func noModel(rec Record) bool {
+	var e *llm.APIError
+	if rec.Outcome != OutcomeFailed || !errors.As(rec.cause, &e) {
+		return false
+	}
+	switch e.Status {
+	case 401, 402, 403, 404:
+		return true
+	}
+	return e.Temporary || e.Status == 0
 }
 
 // tally counts what has become durable.
@@ -326,7 +392,7 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 	if err == nil {
 		return rec
 	}
-	rec.Result, rec.Error = nil, err.Error()
+	rec.Result, rec.Error, rec.cause = nil, err.Error(), err
 	switch {
 	case ctx.Err() != nil, errors.Is(err, llm.ErrBudget), errors.Is(err, llm.ErrStopped):
 		rec.Outcome = OutcomeUnasked

@@ -228,6 +228,8 @@ type Record struct {
 	Result json.RawMessage `json:"result"`
 	Spend  Spend           `json:"spend"`
 	WallMS int64           `json:"wall_ms"` // how long it took, waiting for its turn included
+
+	cause error // of Error, as long as the process lives
 }
 
 // The outcomes of an item.

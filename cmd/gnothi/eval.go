@@ -347,7 +347,7 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 		return err
 	}
 	interrupted := errors.Is(err, llm.ErrStopped)
-	if err == nil || interrupted {
+	if err == nil || interrupted || errors.Is(err, eval.ErrNoModel) {
 		err = errors.Join(writeReport(context.WithoutCancel(cmd.Context()), folder, suite, report, 0), err)
 	}
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
@@ -363,6 +363,8 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 	switch {
 	case interrupted:
 		return &codeError{exitInterrupted, fmt.Errorf("interrupted: %d of %d items done; go on with: gnothi eval resume %s", done, report.N, r.again)}
+	case errors.Is(err, eval.ErrNoModel):
+		return fmt.Errorf("%w; when it is back, go on with: gnothi eval resume %s", err, folder.Dir())
 	case err != nil:
 		return err
 	case done == 0:
