@@ -17,6 +17,7 @@ import (
 
 	"gnothi"
 	"gnothi/control"
+	"gnothi/internal/images"
 )
 
 // maxQuestion bounds a question read from standard input, in bytes.
@@ -26,7 +27,7 @@ func askCmd() *cobra.Command {
 	var in, out string
 	var workers int
 	var explain bool
-	var images []string
+	var pictures []string
 	cmd := &cobra.Command{
 		Use:   "ask [QUESTION…]",
 		Short: "Answer with an honest probability",
@@ -49,7 +50,7 @@ Without QUESTION and --in the question is read from standard input. With
 				if len(args) > 0 {
 					return usagef("give either QUESTION or --in, not both")
 				}
-				if len(images) > 0 {
+				if len(pictures) > 0 {
 					return usagef("--image goes with one question; in a file each has its own: field \"images\"")
 				}
 				return askFile(cmd, c, batch{in: in, out: out, workers: workers})
@@ -61,7 +62,7 @@ Without QUESTION and --in the question is read from standard input. With
 			if err != nil {
 				return err
 			}
-			urls, err := imageURLs("", images)
+			urls, err := images.URLs("", pictures)
 			if err != nil {
 				return usage(err)
 			}
@@ -72,7 +73,7 @@ Without QUESTION and --in the question is read from standard input. With
 	cmd.Flags().StringVar(&in, "in", "", "file of questions, JSON Lines ({\"id\", \"question\", …}), .gz and .zst too, - for standard input")
 	cmd.Flags().StringVar(&out, "out", "", "file for the answers; if it holds some already, go on after them")
 	cmd.Flags().IntVar(&workers, "concurrency", 4, "questions at a time, with --in")
-	cmd.Flags().StringArrayVar(&images, "image", nil, "image that the question is about: a png, jpeg, webp or gif file, or a URL; repeatable")
+	cmd.Flags().StringArrayVar(&pictures, "image", nil, "image that the question is about: a png, jpeg, webp or gif file, or a URL; repeatable")
 	cmd.Flags().BoolVar(&explain, "explain", false, "show samples, classes, signals and how the probability came about")
 	return cmd
 }

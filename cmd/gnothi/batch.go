@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gnothi"
+	"gnothi/internal/images"
 	"gnothi/internal/jsonl"
 	"gnothi/text"
 )
@@ -58,7 +59,7 @@ func (q questionLine) question() (gnothi.Question, error) {
 		out.Options = append(out.Options, text.Option{Key: key, Text: q.Options[key]})
 	}
 	var err error
-	out.Images, err = imageURLs(q.dir, q.Images)
+	out.Images, err = images.URLs(q.dir, q.Images)
 	return out, err
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"gnothi/eval"
+	"gnothi/internal/images"
 	"gnothi/internal/jsonl"
 	"gnothi/text"
 )
@@ -255,11 +256,13 @@ func readQuestions(path string, use func(QA) error) error {
 		if err := jsonl.Decode(line, &in); err != nil {
 			return err
 		}
-		if len(in.Images) > 0 {
-			return errors.New(`field "images": the studies ask in words only`)
+		urls, err := images.URLs(filepath.Dir(path), in.Images) // in the item, so that it can be asked anywhere
+		if err != nil {
+			return fmt.Errorf("field \"images\": %w", err)
 		}
 		return use(QA{
-			ID: cmp.Or(string(in.ID), fmt.Sprint(n)), Question: in.Question, Context: in.Context, Answers: in.Answers, Options: in.Options, Reads: in.Reads,
+			Images: urls,
+			ID:     cmp.Or(string(in.ID), fmt.Sprint(n)), Question: in.Question, Context: in.Context, Answers: in.Answers, Options: in.Options, Reads: in.Reads,
 			Kind: in.Kind, Group: in.Cluster, Level: in.Level, Unanswerable: in.Unanswerable, Disputed: in.Disputed,
 		})
 	})

@@ -201,7 +201,7 @@ func TestBadFiles(t *testing.T) {
 		{"one option", "questions.jsonl", `{"question":"Why?","answers":["a"],"options":{"a":"one"}}`, "questions.jsonl:1: 1 options: want 2 to 26"},
 		{"equal options", "questions.jsonl", `{"question":"Why?","answers":["a"],"options":{"a":"one","b":" one"}}`, `questions.jsonl:1: options "a" and "b" are the same`},
 		{"empty option", "questions.jsonl", `{"question":"Why?","answers":["a"],"options":{"a":"one","b":" "}}`, `questions.jsonl:1: option "b" is empty`},
-		{"images", "questions.jsonl", `{"question":"Why?","answers":["a"],"images":["x.png"]}`, `questions.jsonl:1: field "images"`},
+		{"images", "questions.jsonl", `{"question":"Why?","answers":["a"],"images":["x.png"]}`, `questions.jsonl:1: field "images": image: open `},
 		{"empty", "questions.jsonl", "", "questions.jsonl: the file holds no items"},
 		{"blank", "questions.jsonl", "\n \n", "questions.jsonl: the file holds no items"},
 		{"UTF-16", "questions.jsonl", utf16le(good), "questions.jsonl:1: UTF-16, where UTF-8 is wanted"},
@@ -320,5 +320,15 @@ func TestFewAreBalanced(t *testing.T) {
 	}
 	if qs[29].ID == "29" {
 		t.Error("the first of the file were taken")
+	}
+}
+
+func TestNothingSuits(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "questions.jsonl"), []byte(`{"question":"Why?","answers":[],"unanswerable":true}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := all(qaItems(source(dir, 1), 10, answerable)); err == nil || !strings.Contains(err.Error(), dir+": no question there suits this study") {
+		t.Errorf("%v", err)
 	}
 }

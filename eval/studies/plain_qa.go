@@ -98,7 +98,7 @@ func PlainQA() eval.Suite {
 		Name:  "qa",
 		About: "plain questions and answers, of your own or of public sets, by any policy",
 		Needs: "text",
-		Items: func(s eval.Source) iter.Seq2[QA, error] { return qaItems(s, 200, nil) },
+		Items: func(s eval.Source) iter.Seq2[QA, error] { return turned(s, few(s, qaAll(s, 200, nil))) },
 		Ask: func(ctx context.Context, s *eval.Session, q QA) (PlainAnswer, error) {
 			set, err := calibrators()
 			if err != nil {
@@ -189,7 +189,10 @@ func (q QA) believe(ctx context.Context, mind *gnothi.Mind) (gnothi.Belief, erro
 		return mind.Ask(ctx, question)
 	}
 	question.Text = listed(question)
-	return mind.Deliberate(ctx, question, prompt.Chat.ID(), prompt.Chat.Request(question))
+	shown := question
+	shown.Options = nil // they are in the text
+	form, _ := prompt.Select("chat", mind, shown)
+	return mind.Deliberate(ctx, question, form.ID(), form.Request(shown))
 }
 
 // listed is a question's text with its options under their letters.

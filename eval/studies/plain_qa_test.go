@@ -2,9 +2,11 @@ package studies_test
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gnothi/control"
@@ -142,5 +144,39 @@ func TestPlainQAOutcomes(t *testing.T) {
 		if report.Outcomes != want {
 			t.Errorf("%q: %+v, want %+v", said, report.Outcomes, want)
 		}
+	}
+}
+
+// A question's images go with it, whether or not it has options; a study that asks
+// in words only says so.
+func TestPlainQAImages(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x.png"), []byte("\x89PNG\r\n\x1a\n0000"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writeLines(t, filepath.Join(dir, "questions.jsonl"),
+		`{"question":"What is it?","answers":["a cat"],"images":["x.png","https://h/y.gif"]}`,
+		`{"question":"Which is it?","options":{"c":"a cat","d":"a dog"},"answers":["c"],"images":["x.png"]}`)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	m := llm.Metered(script.New(func(op llm.Op, _ int) script.Reply {
+		mu.Lock()
+		defer mu.Unlock()
+		raw := string(op.Request.Messages[len(op.Request.Messages)-1].Raw)
+		for _, url := range []string{"data:image/png;base64,iVBORw0KGgowMDAw", "https://h/y.gif", "B) a", "What is it?"} {
+			seen[url] += strings.Count(raw, url)
+		}
+		return script.Reply{Text: letterOf(raw, "a cat")}
+	}, llm.Images), &llm.Price{})
+	report, err := eval.Run(t.Context(), studies.PlainQA(), eval.Subject{Model: m}, eval.Options{Source: eval.Source{Dir: dir}, Seed: 1})
+	if err != nil || report.Outcomes.Right != 1 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if !maps.Equal(seen, map[string]int{"data:image/png;base64,iVBORw0KGgowMDAw": 2, "https://h/y.gif": 1, "B) a": 1, "What is it?": 1}) {
+		t.Errorf("the model saw %v", seen)
+	}
+	_, err = eval.Run(t.Context(), studies.KnowWhatTheyKnow(), eval.Subject{Model: m}, eval.Options{Source: eval.Source{Dir: dir}, Seed: 1})
+	if err == nil || !strings.Contains(err.Error(), "question 1 has images") {
+		t.Errorf("a study in words: %v", err)
 	}
 }

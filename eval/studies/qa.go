@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"iter"
 	"maps"
 	"math/rand/v2"
@@ -27,6 +28,7 @@ type QA struct {
 	Set          string            `json:"set,omitempty"` // the public set that it is of
 	Question     string            `json:"question"`
 	Context      string            `json:"context,omitempty"` // what it is to be answered from
+	Images       []string          `json:"images,omitempty"`  // URLs
 	Answers      []string          `json:"answers"`
 	Options      map[string]string `json:"options,omitempty"`
 	Reads        text.Kind         `json:"reads,omitempty"` // how replies are read where there are no options
@@ -47,11 +49,36 @@ func qaItems(s eval.Source, n int, keep func(QA) bool) iter.Seq2[QA, error] {
 	return turned(s, few(s, qaSource(s, n, keep)))
 }
 
-// qaSource are the questions as they come.
+// qaSource are the questions as they come. Only the suite qa shows images: to
+// others a question that has some is an error.
 func qaSource(s eval.Source, n int, keep func(QA) bool) iter.Seq2[QA, error] {
+	return func(yield func(QA, error) bool) {
+		for q, err := range qaAll(s, n, keep) {
+			if len(q.Images) > 0 {
+				err = fmt.Errorf("question %s has images, which only the study qa shows", q.ID)
+			}
+			if !yield(q, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// qaAll are the questions, images and all.
+func qaAll(s eval.Source, n int, keep func(QA) bool) iter.Seq2[QA, error] {
 	items, ok := loaded(s)
 	if ok {
-		return kept(items, keep)
+		return func(yield func(QA, error) bool) {
+			some := false
+			for q, err := range kept(items, keep) {
+				if some = true; !yield(q, err) {
+					return
+				}
+			}
+			if !some {
+				yield(QA{}, fmt.Errorf("%s: no question there suits this study", s.Dir))
+			}
+		}
 	}
 	return func(yield func(QA, error) bool) {
 		own, given := questions.Split(questions.Apart), 0
@@ -123,7 +150,7 @@ func (q QA) on(s *eval.Session, name string) *monitor.Trial {
 }
 
 func (q QA) question() monitor.Question {
-	out := monitor.Question{Text: q.Question, Context: q.Context, Kind: q.Reads}
+	out := monitor.Question{Text: q.Question, Context: q.Context, Images: q.Images, Kind: q.Reads}
 	keys := slices.Sorted(maps.Keys(q.Options))
 	if n := len(keys); n > 0 {
 		turn := (q.Turn%n + n) % n
@@ -245,8 +272,8 @@ func clustered(name string, x []float64, of []string, published ...eval.Publishe
 		return eval.Average(name, x, published...)
 	}
 	f, err := stats.Mean(x, cluster, eval.Level)
-	if slices.Min(x) >= 0 && slices.Max(x) <= 1 {
-		f.Low, f.High = max(0, f.Low), min(1, f.High) // NaN stays
+	if !slices.ContainsFunc(x, func(v float64) bool { return v != 0 && v != 1 }) {
+		f, err = stats.WilsonClustered(x, cluster, eval.Level)
 	}
 	return eval.Of(name, f, err, published...)
 }

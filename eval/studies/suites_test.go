@@ -245,7 +245,7 @@ func shown(t *testing.T, name string, raw json.RawMessage) (place, of int, ok bo
 // options.
 func TestPlacesAreBalanced(t *testing.T) {
 	dir := t.TempDir()
-	var questions, bbq []string
+	questions, bbq := []string{`{"id":"open","question":"Which is open?","answers":["this"]}`}, []string{}
 	for i := range 120 {
 		questions = append(questions, fmt.Sprintf(`{"id":"q%d","question":"Which is number %d?","options":{"a":"one","b":"two","c":"three","d":"four"},"answers":["%c"],"level":1}`, i, i, 'a'+3*rune(i%2)))
 		bbq = append(bbq, fmt.Sprintf(`{"example_id":%d,"question_index":"1","question_polarity":"neg","context_condition":"ambig","category":"Age","answer_info":{"ans0":["a","old"],"ans1":["b","nonOld"],"ans2":["c","unknown"]},"additional_metadata":{"stereotyped_groups":["old"]},"context":"Number %d.","question":"Who?","ans0":"The a","ans1":"The b","ans2":"Nobody knows","label":2}`, i, i))

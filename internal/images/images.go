@@ -1,4 +1,4 @@
-package main
+package images
 
 import (
 	"encoding/base64"
@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// maxImage bounds an image's file, in bytes; providers take less.
-const maxImage = 20 << 20
+// largest bounds an image's file, in bytes; providers take less.
+const largest = 20 << 20
 
-// imageURLs makes URLs of images: one that is a URL stays, a file, relative to a
+// URLs makes URLs of images: one that is a URL stays, a file, relative to a
 // folder, becomes a data: URL.
-func imageURLs(dir string, images []string) ([]string, error) {
+func URLs(dir string, images []string) ([]string, error) {
 	var urls []string
 	for _, image := range images {
 		low := strings.ToLower(image)
@@ -24,7 +24,7 @@ func imageURLs(dir string, images []string) ([]string, error) {
 				image = filepath.Join(dir, image)
 			}
 			var err error
-			if image, err = imageData(image); err != nil {
+			if image, err = data(image); err != nil {
 				return nil, fmt.Errorf("image: %w", err)
 			}
 		}
@@ -33,22 +33,22 @@ func imageURLs(dir string, images []string) ([]string, error) {
 	return urls, nil
 }
 
-func imageData(path string) (string, error) {
+func data(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxImage+1))
+	content, err := io.ReadAll(io.LimitReader(f, largest+1))
 	if err != nil {
 		return "", err
 	}
-	if len(data) > maxImage {
-		return "", fmt.Errorf("%s is larger than %d MiB", path, maxImage>>20)
+	if len(content) > largest {
+		return "", fmt.Errorf("%s is larger than %d MiB", path, largest>>20)
 	}
-	switch kind := http.DetectContentType(data); kind {
+	switch kind := http.DetectContentType(content); kind {
 	case "image/png", "image/jpeg", "image/webp", "image/gif":
-		return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(data), nil
+		return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(content), nil
 	}
 	return "", fmt.Errorf("%s is no png, jpeg, webp or gif", path)
 }
