@@ -29,15 +29,15 @@ model: ## Fetch the default model, once; the tests that need it are skipped with
 
 .PHONY: test
 test: ## Run the tests
-	$(GO) test $(PACKAGES)
+	$(GO) test -timeout 40m $(PACKAGES)
 
 .PHONY: race
 race: ## Run the tests of everything that shares memory under the race detector (needs a C compiler)
-	$(GO) test -race -short $$($(GO) list $(PACKAGES) | grep -v '/engine/internal/kernel')
+	$(GO) test -race -short -timeout 40m $$($(GO) list $(PACKAGES) | grep -v '/engine/internal/kernel')
 
 .PHONY: noasm
 noasm: ## Run the engine's tests with the Go twins of the assembly
-	$(GO) test -short -tags noasm ./engine/...
+	$(GO) test -short -timeout 40m -tags noasm ./engine/...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, go vet and the linters
