@@ -97,10 +97,7 @@ func (o cardOptions) make(cmd *cobra.Command, resume string) (err error) {
 	if err != nil {
 		return err
 	}
-	limits, err := cardLimits(cmd)
-	if err != nil {
-		return err
-	}
+	limits := cardLimits(cmd)
 	spec := c.String("model")
 	var old *card.Plan
 	dir := o.out
@@ -227,16 +224,14 @@ func cardWorth(c *card.Card) error {
 	return errors.New("card: no row has a figure: no reply could be read")
 }
 
-// cardLimits reads the budget of the card: the configuration's is for questions.
-func cardLimits(cmd *cobra.Command) (llm.Limits, error) {
+// cardLimits reads the budget of the card, which was checked with the numbers: the
+// configuration's is for questions.
+func cardLimits(cmd *cobra.Command) llm.Limits {
 	f := cmd.Flags()
 	calls, _ := f.GetInt64("budget-calls")
 	tokens, _ := f.GetInt64("budget-tokens")
 	usd, _ := f.GetFloat64("budget-usd")
-	if calls < 0 || tokens < 0 || !(usd >= 0 && usd <= 1e6) {
-		return llm.Limits{}, usagef("--budget-calls %d, --budget-tokens %d, --budget-usd %g: want 0 or more", calls, tokens, usd)
-	}
-	return llm.Limits{Calls: calls, Tokens: tokens, NanoUSD: int64(usd * 1e9)}, nil
+	return llm.Limits{Calls: calls, Tokens: tokens, NanoUSD: int64(usd * 1e9)}
 }
 
 // price is what the configuration says that a model's tokens cost, nil if it

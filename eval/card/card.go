@@ -62,7 +62,7 @@ const (
 	Worse   = "worse than chance"
 	Fair    = "no bias seen"
 	Biased  = "biased"
-	NoValue = "no value"
+	NoValue = "no interval"
 )
 
 // Row is one thing that the card tells.
@@ -244,6 +244,10 @@ func draw(p Plan, m llm.Model, results map[string]result, o Options) (*Card, err
 				c.LeftOut = append(c.LeftOut, LeftOut{rule.title, fewToCount(row.Figure.N, r.report)})
 				continue
 			}
+			if math.IsNaN(row.Figure.Value) {
+				c.LeftOut = append(c.LeftOut, LeftOut{rule.title, "there is no figure: " + strings.TrimPrefix(row.Figure.Why, "stats: ")})
+				continue
+			}
 			group.Rows = append(group.Rows, row)
 		}
 		if len(group.Rows) > 0 {
@@ -275,7 +279,7 @@ const fewestItems = 5
 // fewToCount says why a row has too few items.
 func fewToCount(n int, r *eval.Report) string {
 	o := r.Outcomes
-	why := fmt.Sprintf("only %d items of %d could be counted, and fewer than %d say nothing", n, r.N, fewestItems)
+	why := fmt.Sprintf("only %d of %d items could be counted, and fewer than %d say nothing", n, r.N, fewestItems)
 	if n == 0 {
 		why = fmt.Sprintf("no item of %d could be counted", r.N)
 	}
@@ -368,7 +372,7 @@ func (r rule) grade(f stats.Figure) string {
 	switch {
 	case r.against == nothing:
 		return ""
-	case math.IsNaN(f.Value), math.IsNaN(f.Low) || math.IsNaN(f.High):
+	case math.IsNaN(f.Low), math.IsNaN(f.High):
 		return NoValue
 	}
 	above, below := f.Low > r.level, f.High < r.level
@@ -389,8 +393,6 @@ func (r rule) grade(f stats.Figure) string {
 func (r rule) says(row Row) string {
 	f := row.Figure
 	switch {
-	case math.IsNaN(f.Value):
-		return "There is no figure: " + f.Why + "."
 	case r.against == nothing:
 		return fmt.Sprintf(r.better, row.Value())
 	case math.IsNaN(f.Low) || math.IsNaN(f.High):
@@ -409,7 +411,7 @@ func (r rule) says(row Row) string {
 	}
 	s := r.same
 	if row.Unseen != nil {
-		s = strings.TrimSuffix(s, ".") + fmt.Sprintf("; with %d items only a difference of %s or more would show.", f.N, row.number(*row.Unseen, false))
+		s = strings.TrimSuffix(s, ".") + fmt.Sprintf(" (%d items would show a difference of %s).", f.N, row.number(*row.Unseen, false))
 	}
 	return s
 }

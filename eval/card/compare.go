@@ -143,19 +143,10 @@ func (r rule) single(i Item) float64 {
 
 // pairs is the mean difference over shared items, with a permutation test.
 func (r rule) pairs(x, y []float64) (stats.Figure, error) {
-	d := make([]float64, len(x))
-	for i := range x {
-		d[i] = y[i] - x[i]
-	}
-	f, err := stats.Mean(d, nil, eval.Level)
+	span := rule{low: r.low - r.high, high: r.high - r.low}
+	f, err := span.average(less(y, x))
 	if err != nil {
 		return f, err
-	}
-	if deviation(d) == 0 { // a t interval would have no length
-		span := rule{low: r.low - r.high, high: r.high - r.low}
-		if f, err = span.alike(d[0], len(d)); err != nil {
-			return f, err
-		}
 	}
 	t, err := stats.PairedPermutation(fixed(), y, x)
 	f.P, f.Method = t.P, f.Method+"; "+t.Method

@@ -1,6 +1,7 @@
 package card
 
 import (
+	"cmp"
 	_ "embed" // the page
 	"encoding/xml"
 	"fmt"
@@ -33,7 +34,8 @@ type view struct {
 	Cost        string
 	Counts      []count
 	Groups      []groupView
-	Tests       []string
+	Held        int // rows that are held against a level
+	Tests       []test
 	Papers      []Paper
 	Priced      bool
 }
@@ -44,10 +46,30 @@ type groupView struct {
 	Rows      []rowView
 }
 
+// test is a level with the rows that are held against it.
+type test struct{ Is, Rows string }
+
 type rowView struct {
 	Row
-	Gauge template.HTML
-	Small string
+	Gauge       template.HTML
+	Says, Small string
+}
+
+// unbroken keeps a number and its unit on one line.
+func unbroken(s string) string { return strings.ReplaceAll(s, " %", "\u00a0%") }
+
+// Lost words what of a suite came to nothing.
+func (view) Lost(o eval.Outcomes) string {
+	var parts []string
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{o.Refused, "refused"}, {o.Unparsed, "unread"}, {o.Failed, "failed"}, {o.Unasked, "not asked"}} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "–")
 }
 
 // Class is the colour of a grade.
@@ -132,9 +154,14 @@ func (c *Card) HTML(w io.Writer) error {
 	for _, g := range c.Groups {
 		gv := groupView{ID: g.ID, Title: g.Title}
 		for _, r := range g.Rows {
-			gv.Rows = append(gv.Rows, rowView{r, gauge(r, v.Class(r.Grade)), r.small()})
+			gv.Rows = append(gv.Rows, rowView{r, gauge(r, v.Class(r.Grade)), unbroken(r.Says), unbroken(r.small())})
 			if r.Level != nil {
-				v.Tests = append(v.Tests, r.Title+": "+r.LevelIs)
+				v.Held++
+				if i := slices.IndexFunc(v.Tests, func(t test) bool { return t.Is == r.LevelIs }); i >= 0 {
+					v.Tests[i].Rows += "; " + r.Title
+				} else {
+					v.Tests = append(v.Tests, test{r.LevelIs, r.Title})
+				}
 			}
 			for _, p := range r.Papers {
 				if !slices.Contains(v.Papers, p) {

@@ -362,16 +362,9 @@ func (r rule) figure(items []Item) stats.Figure {
 		}
 		f, err = stats.Wilson(ones, n, eval.Level)
 	case mean:
-		f, err = stats.Mean(x, nil, eval.Level)
-		if deviation(x) == 0 {
-			f, err = r.alike(x[0], n)
-		}
+		f, err = r.average(x)
 	case excess:
-		d := make([]float64, n)
-		for i := range x {
-			d[i] = x[i] - y[i]
-		}
-		f, err = stats.Mean(d, nil, eval.Level)
+		f, err = r.average(less(x, y))
 	case auroc:
 		f, err = stats.DeLong(x, y, eval.Level)
 	case ece:
@@ -382,10 +375,27 @@ func (r rule) figure(items []Item) stats.Figure {
 	if err != nil {
 		return stats.Missing(n, err)
 	}
-	if r.kind == mean || r.kind == excess { // a t interval does not know where the scale ends
-		f.Low, f.High = max(f.Low, r.low), min(f.High, r.high)
-	}
 	return f
+}
+
+// less is a − b.
+func less(a, b []float64) []float64 {
+	d := make([]float64, len(a))
+	for i := range a {
+		d[i] = a[i] - b[i]
+	}
+	return d
+}
+
+// average is a mean on the row's scale, which a t interval does not know the ends
+// of.
+func (r rule) average(x []float64) (stats.Figure, error) {
+	if deviation(x) == 0 {
+		return r.alike(x[0], len(x))
+	}
+	f, err := stats.Mean(x, nil, eval.Level)
+	f.Low, f.High = max(f.Low, r.low), min(f.High, r.high)
+	return f, err
 }
 
 // alike is the mean of n values that all happen to be v, for which a t interval
@@ -409,14 +419,10 @@ func (r rule) unseen(f stats.Figure, items []Item) float64 {
 	case share:
 		aim = stats.OneRate{Rate: r.level}
 	case mean, excess:
-		d := make([]float64, len(x))
-		for i := range x {
-			d[i] = x[i]
-			if r.kind == excess {
-				d[i] -= y[i]
-			}
+		if r.kind == excess {
+			x = less(x, y)
 		}
-		sd := deviation(d)
+		sd := deviation(x)
 		if sd == 0 {
 			return 0
 		}
