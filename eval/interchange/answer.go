@@ -14,7 +14,6 @@ import (
 
 	"gnothi/eval"
 	"gnothi/llm"
-	"gnothi/text"
 )
 
 // Answer is one graded answer of another program's run, whoever that was. As JSON
@@ -44,8 +43,8 @@ type Answer struct {
 	// key of the right one.
 	Options map[string]float64 `json:"options,omitempty"`
 	Right   string             `json:"right,omitempty"`
-	// Scores from 0 to 1 that the run itself kept.
-	Scores map[string]float64 `json:"scores,omitempty"`
+	// Scores that the run itself kept; empty, not nil, where there might have been some.
+	Scores map[string]float64 `json:"scores,omitzero"`
 	Model  string             `json:"model,omitempty"`
 	Epoch  int                `json:"epoch,omitempty"`
 
@@ -72,39 +71,63 @@ func (l Label) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(l))
 }
 
-// Record gives the answer in the shape of a run's records, at a place.
+// Study is the study whose records imported answers are: plain questions and answers.
+const Study = "qa"
+
+// Record gives the answer as a record of [Study], which measures it, at a place.
 func (a *Answer) Record(index int) (eval.Record, error) {
-	r := eval.Record{Study: a.Kind, Key: a.ID, Index: index, Outcome: a.Outcome, Error: a.Error, Spend: a.Spend, Result: json.RawMessage("null")}
-	if r.Study == "" {
-		r.Study = "imported"
-	}
+	r := eval.Record{Study: Study, Key: a.ID, Index: index, Outcome: a.Outcome, Error: a.Error, Spend: a.Spend, Result: json.RawMessage("null")}
 	var err error
 	r.Item, err = json.Marshal(struct {
 		ID       string            `json:"id"`
 		Question string            `json:"question"`
 		Answers  []string          `json:"answers"`
 		Options  map[string]string `json:"options,omitempty"`
-		Kind     string            `json:"kind,omitempty"`
+		Set      string            `json:"set,omitempty"`
 		Cluster  string            `json:"cluster,omitempty"`
 	}{a.ID, a.Question, a.Answers, a.Choices, a.Kind, a.Cluster})
 	if err != nil || a.Outcome == eval.OutcomeFailed || a.Outcome == eval.OutcomeUnasked {
 		return r, err
 	}
-	var grade *text.Outcome
-	if g := new(text.Outcome); g.UnmarshalText([]byte(a.Outcome)) == nil {
-		grade = g
+	result := struct {
+		Cluster     string             `json:"cluster,omitempty"`
+		Grade       string             `json:"grade,omitempty"`
+		Set         string             `json:"set,omitempty"`
+		Answer      string             `json:"answer"`
+		Extracted   string             `json:"extracted,omitempty"`
+		Options     int                `json:"options,omitempty"`
+		Probability *float64           `json:"probability,omitempty"`
+		Signals     map[string]float64 `json:"signals,omitempty"` // from 0 to 1
+		Scores      map[string]float64 `json:"scores,omitempty"`  // others
+		Shares      map[string]float64 `json:"shares,omitempty"`  // of the options
+		Samples     []Sample           `json:"samples,omitempty"`
+		Tokens      []llm.Token        `json:"tokens,omitempty"`
+	}{Cluster: a.Cluster, Set: a.Kind, Extracted: a.Extracted, Options: len(a.Choices), Shares: a.Options, Samples: a.Samples, Tokens: a.Tokens}
+	if a.Outcome != eval.OutcomeMeasured {
+		result.Grade = a.Outcome
 	}
-	r.Result, err = json.Marshal(struct {
-		Grade     *text.Outcome      `json:"grade,omitempty"`
-		Answer    *string            `json:"answer"`
-		Extracted string             `json:"extracted,omitempty"`
-		Label     *Label             `json:"label"`
-		Scores    map[string]float64 `json:"scores,omitempty"`
-		Options   map[string]float64 `json:"probabilities,omitempty"`
-		Samples   []Sample           `json:"samples,omitempty"`
-		Tokens    []llm.Token        `json:"tokens,omitempty"`
-	}{grade, a.Answer, a.Extracted, a.Label, a.Scores, a.Options, a.Samples, a.Tokens})
+	if a.Answer != nil {
+		result.Answer = *a.Answer
+	}
+	for name, v := range a.Scores {
+		switch {
+		case !(v >= 0 && v <= 1):
+			put(&result.Scores, name, v)
+		case name == "probability":
+			result.Probability = &v
+		default:
+			put(&result.Signals, name, v)
+		}
+	}
+	r.Result, err = json.Marshal(result)
 	return r, err
+}
+
+func put(m *map[string]float64, name string, v float64) {
+	if *m == nil {
+		*m = map[string]float64{}
+	}
+	(*m)[name] = v
 }
 
 // Options say how to read.
@@ -116,7 +139,7 @@ type Options struct {
 	// Filter is the filter of lm-eval whose lines are read; empty: that of the first line.
 	Filter string
 	// Signals are numbers of a sample's metadata, or of its score's, that go to the
-	// scores under their names, "gnothi/" left off.
+	// scores under their names. Those that gnothi itself wrote always do.
 	Signals []string
 	// Epochs says what becomes of several epochs of one sample of an Inspect log:
 	// each is an answer ("" or [EpochsApart]), or the first is one and the others are
@@ -248,6 +271,9 @@ func reader(path string) (readFunc, error) {
 
 // settle makes outcome, label and answer agree.
 func (a *Answer) settle(o Options) {
+	if a.Scores == nil && len(o.Signals) > 0 {
+		a.Scores = map[string]float64{}
+	}
 	switch a.Outcome {
 	case "":
 		a.Outcome = eval.OutcomeMeasured

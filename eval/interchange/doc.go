@@ -7,5 +7,5 @@
 // Both ways go through one sample at a time: memory is bounded by the largest
 // sample's fields that are kept, and by the directory of a zip, not by the log.
 //
-// It may import eval, llm, text and internal/jsonl, as policy_test.go has it.
+// It may import eval, llm, stats and internal/jsonl, as policy_test.go has it.
 package interchange

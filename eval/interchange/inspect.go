@@ -713,14 +713,12 @@ func (f inspectFields) signals(a *Answer, o Options, src *Source) {
 		if raw == nil || json.Unmarshal(raw, &v) != nil || string(raw) == "null" {
 			return false
 		}
-		if a.Scores == nil {
-			a.Scores = map[string]float64{}
-		}
-		a.Scores[name] = v
+		put(&a.Scores, name, v)
 		return true
 	}
 	var own map[string]json.RawMessage
-	if json.Unmarshal(f.Metadata[signalsField], &own) == nil {
+	if json.Unmarshal(f.Metadata[signalsField], &own) == nil && own != nil {
+		a.Scores = map[string]float64{}
 		for name, raw := range own {
 			take(name, raw)
 		}

@@ -108,13 +108,13 @@ func asJSON(t testing.TB, v any) string {
 var riverLines = map[string]string{
 	"1": `{"id":"1","question":"Which river runs through Vienna?","answer":"The Danube.","extracted":"Danube","tokens":[{"token":"The","logprob":-0.5,"top":[{"token":"The","logprob":-0.5}]},{"token":" Danube.","logprob":-0.25}],` +
 		`"label":true,"outcome":"right","cluster":"1","kind":"rivers","answers":["Danube"],"scores":{"confidence":0.9,"verbal/stated":0.75},"model":"mockllm/model","epoch":1}`,
-	"1#2": `{"id":"1#2","question":"Which river runs through Vienna?","answer":"The Rhine.","extracted":"Rhine","label":false,"outcome":"wrong","cluster":"1","kind":"rivers","answers":["Danube","Donau"],"model":"mockllm/model","epoch":2}`,
-	"a/b": `{"id":"a/b","question":"system: Be brief.\n\nuser: Which river runs through London?","answer":"ANSWER: A","extracted":"A","samples":[{"text":"ANSWER: B"}],"label":false,"outcome":"wrong","cluster":"a/b","kind":"rivers","answers":["Thames"],"choices":{"A":"Seine","B":"Thames"},"model":"mockllm/model","epoch":1}`,
-	"r":   `{"id":"r","question":"q","answer":"I cannot say.","label":null,"outcome":"refused","cluster":"r","kind":"rivers","answers":["t"],"model":"mockllm/model","epoch":1}`,
-	"u":   `{"id":"u","question":"q","answer":"Hm.","label":null,"outcome":"unparsed","cluster":"u","kind":"rivers","answers":["t"],"model":"mockllm/model","epoch":1}`,
-	"p":   `{"id":"p","question":"q","answer":"half","label":0.5,"outcome":"measured","cluster":"p","kind":"rivers","answers":["t"],"model":"mockllm/model","epoch":1}`,
-	"n":   `{"id":"n","question":"q","answer":"?","label":null,"outcome":"failed","error":"grader failed","cluster":"n","kind":"rivers","answers":["t"],"model":"mockllm/model","epoch":1}`,
-	"e":   `{"id":"e","question":"q","answer":null,"label":null,"outcome":"failed","error":"TimeoutError()","cluster":"e","kind":"rivers","answers":["t"],"model":"mockllm/model","epoch":1}`,
+	"1#2": `{"id":"1#2","question":"Which river runs through Vienna?","answer":"The Rhine.","extracted":"Rhine","label":false,"outcome":"wrong","cluster":"1","kind":"rivers","answers":["Danube","Donau"],"scores":{},"model":"mockllm/model","epoch":2}`,
+	"a/b": `{"id":"a/b","question":"system: Be brief.\n\nuser: Which river runs through London?","answer":"ANSWER: A","extracted":"A","samples":[{"text":"ANSWER: B"}],"label":false,"outcome":"wrong","cluster":"a/b","kind":"rivers","answers":["Thames"],"choices":{"A":"Seine","B":"Thames"},"scores":{},"model":"mockllm/model","epoch":1}`,
+	"r":   `{"id":"r","question":"q","answer":"I cannot say.","label":null,"outcome":"refused","cluster":"r","kind":"rivers","answers":["t"],"scores":{},"model":"mockllm/model","epoch":1}`,
+	"u":   `{"id":"u","question":"q","answer":"Hm.","label":null,"outcome":"unparsed","cluster":"u","kind":"rivers","answers":["t"],"scores":{},"model":"mockllm/model","epoch":1}`,
+	"p":   `{"id":"p","question":"q","answer":"half","label":0.5,"outcome":"measured","cluster":"p","kind":"rivers","answers":["t"],"scores":{},"model":"mockllm/model","epoch":1}`,
+	"n":   `{"id":"n","question":"q","answer":"?","label":null,"outcome":"failed","error":"grader failed","cluster":"n","kind":"rivers","answers":["t"],"scores":{},"model":"mockllm/model","epoch":1}`,
+	"e":   `{"id":"e","question":"q","answer":null,"label":null,"outcome":"failed","error":"TimeoutError()","cluster":"e","kind":"rivers","answers":["t"],"scores":{},"model":"mockllm/model","epoch":1}`,
 }
 
 // jsonLog is the plain form of the log.

@@ -324,6 +324,7 @@ func (f lmFields) choose(a *Answer, lls []float64, src *Source) {
 	}
 	answer := strings.TrimSpace(texts[best])
 	a.Answer = &answer
+	a.Scores = map[string]float64{}
 	// An impossible option (-Infinity) has no place among the tokens and no share.
 	var all []llm.TopToken
 	sum, top := 0.0, slices.Max(lls[:n])
@@ -340,7 +341,7 @@ func (f lmFields) choose(a *Answer, lls []float64, src *Source) {
 		for i := range n {
 			a.Options[keys[i]] = math.Exp(lls[i]-top) / sum
 		}
-		a.Scores = map[string]float64{OptionScore: a.Options[keys[best]]}
+		a.Scores[OptionScore] = a.Options[keys[best]]
 	}
 	gold, ok := f.gold(a, texts, best)
 	if !ok {

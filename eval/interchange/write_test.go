@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"gnothi/eval"
+	"gnothi/eval/studies"
 	"gnothi/stats"
 )
 
@@ -149,10 +151,10 @@ func TestWriteInspect(t *testing.T) {
 	for id, want := range map[string]string{
 		"a": `{"id":"a","question":"Which river runs through Vienna?","answer":"The Danube,\nof \"course\"","label":true,"outcome":"right","cluster":"Austria","kind":"rivers",` +
 			`"answers":["Danube","Donau"],"scores":{"probability":0.75,"verbal/stated":0.5},"model":"script/x","epoch":1}`,
-		"b":   `{"id":"b","question":"=1+1 is?","answer":"@x","label":false,"outcome":"wrong","cluster":"b","kind":"rivers","answers":["+2"],"choices":{"A":"-1","B":"+2"},"model":"script/x","epoch":1}`,
-		"b#2": `{"id":"b#2","question":"=1+1 is?","answer":"'quoted","label":false,"outcome":"wrong","cluster":"b","kind":"rivers","answers":["+2"],"choices":{"A":"-1","B":"+2"},"model":"script/x","epoch":2}`,
-		"e":   `{"id":"e","question":"Which river runs through Rome?","answer":null,"label":null,"outcome":"failed","error":"=HYPERLINK(\"http://example.org\")","cluster":"e","kind":"rivers","answers":["Tiber"],"model":"script/x","epoch":1}`,
-		"m":   `{"id":"m","question":"{\"motion\":\"Rivers should be straight.\"}","answer":"{\"bets\":[50,60]}","label":null,"outcome":"measured","error":"not scored","cluster":"m","kind":"rivers","model":"script/x","epoch":1}`,
+		"b":   `{"id":"b","question":"=1+1 is?","answer":"@x","label":false,"outcome":"wrong","cluster":"b","kind":"rivers","answers":["+2"],"choices":{"A":"-1","B":"+2"},"scores":{},"model":"script/x","epoch":1}`,
+		"b#2": `{"id":"b#2","question":"=1+1 is?","answer":"'quoted","label":false,"outcome":"wrong","cluster":"b","kind":"rivers","answers":["+2"],"choices":{"A":"-1","B":"+2"},"scores":{},"model":"script/x","epoch":2}`,
+		"e":   `{"id":"e","question":"Which river runs through Rome?","answer":null,"label":null,"outcome":"failed","error":"=HYPERLINK(\"http://example.org\")","cluster":"e","kind":"rivers","answers":["Tiber"],"scores":{},"model":"script/x","epoch":1}`,
+		"m":   `{"id":"m","question":"{\"motion\":\"Rivers should be straight.\"}","answer":"{\"bets\":[50,60]}","label":null,"outcome":"measured","error":"not scored","cluster":"m","kind":"rivers","scores":{},"model":"script/x","epoch":1}`,
 	} {
 		if got[id] == nil || asJSON(t, got[id]) != want {
 			t.Errorf("%s:\n got %s\nwant %s", id, asJSON(t, got[id]), want)
@@ -225,7 +227,7 @@ func TestWritersStopAtAnError(t *testing.T) {
 	}
 }
 
-// Imported answers can be written again.
+// Imported answers can be measured, and written again.
 func TestImportedAnswersAreRecords(t *testing.T) {
 	var rs []eval.Record
 	var src Source
@@ -238,6 +240,16 @@ func TestImportedAnswersAreRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 		rs = append(rs, r)
+	}
+	report, err := eval.NewReport(studies.PlainQA(), "m", len(rs), stream(rs, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := report.Outcomes; o != (eval.Outcomes{Right: 1, Wrong: 2, Refused: 1, Unparsed: 1, Failed: 2, Measured: 1}) {
+		t.Errorf("outcomes %+v", o)
+	}
+	if m := report.Measures[0]; math.Abs(m.Figure.Value-1.0/3) > 1e-12 || m.Figure.N != 3 {
+		t.Errorf("%s: %+v", m.Name, m.Figure)
 	}
 	var b bytes.Buffer
 	if err := WriteInspect(&b, riverRun(), stream(rs, nil)); err != nil {
