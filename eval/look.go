@@ -106,7 +106,6 @@ func (f *Folder) Candidates(ctx context.Context, from int, words []string) iter.
 			}
 			search.begin()
 			search.look(row.Body, true)
-			search.look([]byte(row.Key), true)
 			for ; more && err == nil && call.Item <= row.Item; call, err, more = calls() {
 				if call.Item == row.Item {
 					search.look(beforeTokens(call.Value), false)

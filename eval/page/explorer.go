@@ -246,7 +246,7 @@ func (v item) holds(words []string) bool {
 		b.WriteString(strings.ToLower(s))
 		b.WriteByte('\n')
 	}
-	for _, s := range []string{v.Key, v.Question, v.Error} {
+	for _, s := range []string{v.Question, v.Error} {
 		add(s)
 	}
 	for _, f := range slices.Concat(v.Fields, v.Result) {

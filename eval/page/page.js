@@ -47,8 +47,8 @@
       state = next;
       show();
     }
-    const textOf = it => it.x ??= [it.i, it.k, it.q, it.e, ...(it.f || []).map(f => f.n + " " + f.v), ...(it.r || []).map(f => f.n + " " + f.v),
-      ...(it.a || []).flatMap(a => [a.r, a.p, ...a.c.flatMap(c => [c.t, c.g])])].join("\n").toLowerCase();
+    const textOf = it => it.x ??= [it.q, it.e, ...(it.f || []).map(f => f.v), ...(it.r || []).map(f => f.v),
+      ...(it.a || []).flatMap(a => [a.p, ...a.c.flatMap(c => [c.t, c.g])])].join("\n").toLowerCase();
     // Words are looked for anywhere; "those in quotes" together.
     const wanted = q => [...q.toLowerCase().matchAll(/"([^"]+)"|(\S+)/g)].map(m => m[1] ?? m[2]);
 
@@ -102,7 +102,7 @@
     }
     function line(it) {
       const cost = it.d ? "$" + (it.d / 1e9).toFixed(4) : thousands(it.t) + " tokens";
-      const d = el("details", { class: "item", id: "item-" + it.i }, el("summary", {},
+      const d = el("details", { class: "item", id: "item-" + it.i }, el("summary", { class: "line" },
         el("span", { class: "number" }, String(it.i)), el("span", { class: "tag" }, square(it.o), words(it.o)),
         el("span", { class: "about", dir: "auto" }, it.q), el("span", { class: "cost" }, it.c == null ? "" : it.c.toFixed(2) + " · ", cost)));
       d.addEventListener("toggle", () => { if (d.open && d.children.length === 1) d.append(body(it)); });

@@ -220,6 +220,7 @@ func newView(ctx context.Context, f *eval.Folder, suite eval.Suite, report *eval
 	v.Done = report.N - v.Left
 	v.Bar = bar(v.Shares)
 	v.table("The answers", slices.Concat(report.Headline, revised(report.Revision), only(report.Detectable)))
+	v.table("Choices between two", detection(report.Detection))
 	v.table("What the study measures", report.Measures)
 	for _, s := range report.Signals {
 		v.Signals = append(v.Signals, signalRow{visible(s.Name), s.N, v.cell(s.AUROC), v.cell(s.ECE), v.cell(s.Brier), v.cell(s.AURC), s.Why})
@@ -280,6 +281,17 @@ func pValue(p float64) string {
 		return "< 0.001"
 	}
 	return strconv.FormatFloat(p, 'f', 3, 64)
+}
+
+// detection are the figures of choices between two.
+func detection(d *eval.DetectionReport) []eval.Measure {
+	if d == nil || d.Why != "" {
+		return nil
+	}
+	return []eval.Measure{
+		{Name: "d′", Figure: d.DPrime}, {Name: "criterion", Figure: d.Criterion},
+		{Name: "meta-d′ of " + d.Confidence, Figure: d.MetaD}, {Name: "M-ratio of " + d.Confidence, Figure: d.MRatio},
+	}
 }
 
 // revised are the figures of second answers.

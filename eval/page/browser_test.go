@@ -1,0 +1,260 @@
+package page_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// browser is a Chromium without a window that is told what to do through a pipe,
+// and says what it does: https://chromedevtools.github.io/devtools-protocol.
+type browser struct {
+	t    *testing.T
+	to   io.Writer
+	next int
+	mu   sync.Mutex
+	// answers by the number of the command; requests and complaints of pages.
+	answers    map[int]chan json.RawMessage
+	requests   []string
+	complaints []string
+	session    string
+}
+
+// patience is for a machine that has much else to do.
+const patience = 20 * time.Second
+
+// newBrowser starts Chromium, or skips the test where there is none.
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" || testing.Short() {
+		t.Skip("no Chromium here, or -short: pages are looked at in a browser elsewhere (apt-get install chromium)")
+	}
+	commands, to, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, events, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+		"--disable-component-update", "--no-first-run", "--hide-scrollbars", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
+	cmd.ExtraFiles = []*os.File{commands, events}
+	if err := cmd.Start(); err != nil {
+		t.Skipf("Chromium does not start: %v", err)
+	}
+	_, _ = commands.Close(), events.Close()
+	b := &browser{t: t, to: to, answers: map[int]chan json.RawMessage{}}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		b.read(from)
+	}()
+	t.Cleanup(func() {
+		b.send("", "Browser.close", nil)
+		ended := make(chan struct{})
+		go func() {
+			_ = cmd.Wait()
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+		_, _ = to.Close(), from.Close()
+		<-read
+	})
+	target := b.call("", "Target.createTarget", map[string]any{"url": "about:blank"})["targetId"]
+	b.session = b.call("", "Target.attachToTarget", map[string]any{"targetId": target, "flatten": true})["sessionId"].(string)
+	for _, domain := range []string{"Page", "Runtime", "Network", "Log"} {
+		b.call(b.session, domain+".enable", nil)
+	}
+	return b
+}
+
+// read takes what the browser says.
+func (b *browser) read(from io.Reader) {
+	r := bufio.NewReaderSize(from, 1<<20)
+	for {
+		line, err := r.ReadBytes(0)
+		if err != nil {
+			return
+		}
+		var m struct {
+			ID     int             `json:"id"`
+			Method string          `json:"method"`
+			Result json.RawMessage `json:"result"`
+			Error  json.RawMessage `json:"error"`
+			Params json.RawMessage `json:"params"`
+		}
+		if json.Unmarshal(line[:len(line)-1], &m) != nil {
+			continue
+		}
+		b.mu.Lock()
+		switch {
+		case m.ID > 0:
+			if c := b.answers[m.ID]; c != nil {
+				if m.Error != nil {
+					m.Result = json.RawMessage(`{"exceptionDetails":` + string(m.Error) + `}`)
+				}
+				c <- m.Result
+			}
+		case m.Method == "Network.requestWillBeSent":
+			var p struct{ Request struct{ URL string } }
+			_ = json.Unmarshal(m.Params, &p)
+			b.requests = append(b.requests, p.Request.URL)
+		case m.Method == "Runtime.exceptionThrown", m.Method == "Log.entryAdded", m.Method == "Runtime.consoleAPICalled":
+			b.complaints = append(b.complaints, m.Method+" "+string(m.Params))
+		}
+		b.mu.Unlock()
+	}
+}
+
+func (b *browser) send(session, method string, params any) chan json.RawMessage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next++
+	c := make(chan json.RawMessage, 1)
+	b.answers[b.next] = c
+	m := map[string]any{"id": b.next, "method": method}
+	if params != nil {
+		m["params"] = params
+	}
+	if session != "" {
+		m["sessionId"] = session
+	}
+	line, err := json.Marshal(m)
+	if err == nil {
+		_, err = b.to.Write(append(line, 0))
+	}
+	if err != nil && method != "Browser.close" {
+		b.t.Errorf("%s: %v", method, err)
+	}
+	return c
+}
+
+func (b *browser) call(session, method string, params any) map[string]any {
+	b.t.Helper()
+	select {
+	case raw := <-b.send(session, method, params):
+		var result map[string]any
+		if err := json.Unmarshal(raw, &result); err != nil {
+			b.t.Fatalf("%s: %v: %s", method, err, raw)
+		}
+		if e, ok := result["exceptionDetails"]; ok {
+			b.t.Fatalf("%s %v: %v", method, params, e)
+		}
+		return result
+	case <-time.After(patience):
+		b.t.Fatalf("%s: no answer", method)
+		return nil
+	}
+}
+
+// open goes to a page and waits until that is ready.
+func (b *browser) open(url string) {
+	b.t.Helper()
+	b.call(b.session, "Page.navigate", map[string]any{"url": "about:blank"})
+	b.call(b.session, "Page.navigate", map[string]any{"url": url})
+	b.until(`document.readyState === "complete" && location.href !== "about:blank"`)
+}
+
+// eval gives the value of an expression in the page.
+func (b *browser) eval(expression string) any {
+	b.t.Helper()
+	r := b.call(b.session, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true})
+	inner, _ := r["result"].(map[string]any)
+	return inner["value"]
+}
+
+// until waits for a condition in the page.
+func (b *browser) until(condition string) {
+	b.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if b.eval(condition) == true {
+			return
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("never: %s; the page says %.300v", condition, b.eval("document.body.innerText"))
+		}
+	}
+}
+
+// click clicks where an element is, as a person would.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	at, ok := b.eval(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: "center"}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()`, selector)).([]any)
+	if !ok {
+		b.t.Fatalf("no %s", selector)
+	}
+	for _, kind := range []string{"mousePressed", "mouseReleased"} {
+		b.call(b.session, "Input.dispatchMouseEvent", map[string]any{"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1})
+	}
+}
+
+// enter writes into the element that has the focus.
+func (b *browser) enter(s string) {
+	b.t.Helper()
+	b.call(b.session, "Input.insertText", map[string]any{"text": s})
+}
+
+// quiet fails if a page complained, or asked for anything but its own.
+func (b *browser) quiet(own ...string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.complaints {
+		b.t.Errorf("the browser complains: %s", c)
+	}
+	for _, r := range b.requests {
+		ok := r == "about:blank"
+		for _, prefix := range own {
+			ok = ok || strings.HasPrefix(r, prefix)
+		}
+		if !ok {
+			b.t.Errorf("the page asked for %s", r)
+		}
+	}
+}
+
+// view is a size and a look of the page.
+func (b *browser) view(width, height int, scheme, media string) {
+	b.t.Helper()
+	b.call(b.session, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
+	b.call(b.session, "Emulation.setEmulatedMedia", map[string]any{"media": media, "features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}})
+}
+
+// shoot keeps a picture of the page where GNOTHI_SHOTS says, to be looked at.
+func (b *browser) shoot(name string, whole bool) {
+	b.t.Helper()
+	dir := os.Getenv("GNOTHI_SHOTS")
+	if dir == "" {
+		return
+	}
+	data, _ := b.call(b.session, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": whole})["data"].(string)
+	raw, err := base64.StdEncoding.DecodeString(data)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), raw, 0o600)
+	}
+	if err != nil {
+		b.t.Error(err)
+	}
+}
