@@ -706,7 +706,7 @@ func verdict(raw json.RawMessage) (value float64, refused, ok bool) {
 }
 
 // signals takes numbers of the metadata as scores: those that gnothi itself wrote,
-// and those that are asked for.
+// and those that are asked for. What else gnothi wrote there is in the answer.
 func (f inspectFields) signals(a *Answer, o Options, src *Source) {
 	take := func(name string, raw json.RawMessage) bool {
 		var v float64
@@ -729,7 +729,7 @@ func (f inspectFields) signals(a *Answer, o Options, src *Source) {
 		}
 	}
 	for name := range f.Metadata {
-		if name != signalsField && name != "cluster" && !slices.Contains(o.Signals, name) {
+		if own == nil && name != signalsField && name != "cluster" && !slices.Contains(o.Signals, name) {
 			src.left("metadata/" + name)
 		}
 	}
