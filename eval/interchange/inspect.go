@@ -729,7 +729,10 @@ func (f inspectFields) signals(a *Answer, o Options, src *Source) {
 		}
 	}
 	for name := range f.Metadata {
-		if own == nil && name != signalsField && name != "cluster" && !slices.Contains(o.Signals, name) {
+		if own != nil && slices.Contains(ownMetadata, name) {
+			continue
+		}
+		if name != signalsField && name != "cluster" && !slices.Contains(o.Signals, name) {
 			src.left("metadata/" + name)
 		}
 	}
@@ -737,6 +740,9 @@ func (f inspectFields) signals(a *Answer, o Options, src *Source) {
 
 // signalsField is the metadata of a sample in which gnothi keeps its signals.
 const signalsField = "gnothi_signals"
+
+// ownMetadata is what [WriteInspect] puts beside it.
+var ownMetadata = []string{"outcome", "index", "calls", "item", "result"}
 
 func (f inspectFields) spend(a *Answer) {
 	a.Spend.Calls = f.Calls
