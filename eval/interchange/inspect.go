@@ -325,7 +325,7 @@ func readEvalJSON(path string, o Options, src *Source, yield func(*Answer, error
 			sampled = true
 			h.take(o, src)
 			if o.Epochs == EpochsAsSamples && h.Eval.Config.Epochs > 1 {
-				return errors.New("the epochs of a sample are far from one another in a .json log; make it an .eval log first: inspect log convert --to eval")
+				return errors.New("the epochs of a sample are far from one another in a .json log; make it an .eval log first: inspect log convert LOG --to eval --output-dir FOLDER")
 			}
 			if b, err := s.peek(); err != nil || b == 'n' {
 				_, err := s.skip()

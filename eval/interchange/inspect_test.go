@@ -185,7 +185,7 @@ func TestEpochsAsSamples(t *testing.T) {
 		t.Errorf("%s", asJSON(t, a))
 	}
 	_, _, _, errs = all(file(t, "log.json", []byte(jsonLog())), Options{Epochs: EpochsAsSamples})
-	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "inspect log convert") {
+	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "inspect log convert LOG --to eval") {
 		t.Errorf("a .json log: %v", errs)
 	}
 	if _, _, _, errs := all("log.json", Options{Epochs: "twice"}); len(errs) != 1 || !strings.Contains(errs[0].Error(), `epochs "twice"`) {
