@@ -70,15 +70,17 @@ func (o *cardOptions) flags(f *pflag.FlagSet) {
 	f.Int64("budget-calls", d.Calls, "most calls that the card may cost (0: no ceiling)")
 	f.Int64("budget-tokens", d.Tokens, "most tokens that the card may cost (0: no ceiling)")
 	f.Float64("budget-usd", 0, "most dollars that the card may cost (0: no ceiling)")
-	f.StringVar(&o.judge, "judge", "", "the model that judges, where a suite needs a judge (default: the model itself)")
 	f.String("trace", "", "file that records every call of the model, for --model replay:FILE")
 }
 
 func cardResumeCmd() *cobra.Command {
 	var o cardOptions
 	cmd := &cobra.Command{
-		Use:     "resume FOLDER",
-		Short:   "Go on with a card that was cut off",
+		Use:   "resume FOLDER",
+		Short: "Go on with a card that was cut off",
+		Long: `Go on with a card as it was planned: what was answered is not asked again. A
+budget may be given anew, and what the card has spent counts; suites that the plan
+left out stay so. A card that is done is drawn again, without any call.`,
 		Example: `  gnothi card resume cards/smollm2-135m-1`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return o.make(cmd, args[0]) },
@@ -113,6 +115,10 @@ func (o cardOptions) make(cmd *cobra.Command, resume string) (err error) {
 			return usagef("card %s: no card there: begin one with gnothi card --out %s", dir, dir)
 		case !errors.Is(err, fs.ErrNotExist):
 			return usage(err)
+		default:
+			if there, _ := os.ReadDir(dir); len(there) > 0 {
+				return usagef("--out %s: the folder holds something else than a card: choose another one", dir)
+			}
 		}
 	}
 	if resume != "" {
@@ -123,7 +129,7 @@ func (o cardOptions) make(cmd *cobra.Command, resume string) (err error) {
 		return err
 	}
 	c.limit, c.limiters = limit, &catalog.Limiters{}
-	subject, closeModels, err := o.subject(cmd.Context(), cmd, c, eval.Header{Spec: spec, Judge: o.judge})
+	subject, closeModels, err := o.subject(cmd.Context(), cmd, c, eval.Header{Spec: spec})
 	if err != nil {
 		return err
 	}
@@ -158,7 +164,7 @@ func (o cardOptions) make(cmd *cobra.Command, resume string) (err error) {
 			return err
 		}
 	}
-	return o.ask(cmd, dir, plan, m, card.Options{Dir: dir, Concurrency: items, Judge: subject.Judge, Title: paperTitle, Stop: cmd.Context().Done()}, c.limiters)
+	return o.ask(cmd, dir, plan, m, card.Options{Dir: dir, Concurrency: items, Title: paperTitle, Stop: cmd.Context().Done()}, c.limiters)
 }
 
 // ask makes the card and tells what came out.

@@ -120,7 +120,6 @@ const (
 type Options struct {
 	Dir         string // where it is kept
 	Concurrency int    // items at a time; 0 is 4
-	Judge       llm.Model
 	// Title gives the title of a paper by its census slug.
 	Title func(slug string) string
 	Stop  <-chan struct{} // closed: the calls under way end and no others begin
@@ -204,7 +203,7 @@ func run(ctx context.Context, p Plan, s Planned, m llm.Model, account llm.Accoun
 	if o.Progress != nil {
 		options.Progress = func(done eval.Progress) { o.Progress(s.Study, i, len(p.Suites), done) }
 	}
-	report, err := eval.Run(ctx, suite, eval.Subject{Model: m, Judge: o.Judge}, options)
+	report, err := eval.Run(ctx, suite, eval.Subject{Model: m}, options)
 	if report == nil {
 		return nil, err
 	}
