@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,18 +74,39 @@ func (r FeasibilityResult) Choice() (stimulus, response int, ok bool) {
 // analysis of the question, strict agreement on type and reason too. Chosen: the
 // wording, 50 and 50 tasks where no limit is given (the paper has 400 and 400),
 // and that both questions are about the same tasks. A user's tasks are read from
-// tasks.jsonl, lines of {category, type, reason, task}.
+// tasks.jsonl, lines of {category, type, reason, task}, or from the authors'
+// workbooks *_results.xlsx.
 func LineOfDuty() eval.Suite {
 	return eval.Study[FeasibilityItem, FeasibilityResult]{
 		Name:  "line-of-duty-feasibility",
 		About: "makes up tasks it can and cannot do, and is asked again which they are",
 		Needs: "text",
 		Items: eval.List(func(s eval.Source) ([]FeasibilityItem, error) {
+			if books := found(s, "self-knowledge-feasibility", "*_results.xlsx"); len(books) > 0 {
+				return feasibilityBooks(books)
+			}
 			return lines(s, "tasks.jsonl", feasibilityItems(cmp.Or(s.N, 100)), FeasibilityItem.check)
 		}),
 		Ask:     askFeasibility,
 		Measure: measureFeasibility,
 	}
+}
+
+// feasibilityBooks reads the tasks of the authors' workbooks.
+func feasibilityBooks(paths []string) (out []FeasibilityItem, err error) {
+	for _, path := range paths {
+		err := eachSheetRow(path, []string{"Task", "Task Category (Generation)", "Type of Self-Knowledge (Generation)", "Reason for Incapacity (Generation)"}, func(_ int, row []string) error {
+			item := FeasibilityItem{Task: row[0], Category: row[1], Type: row[2], Reason: row[3]}
+			if out = append(out, item); item.Task == "" {
+				return errors.New("column \"Task\": empty")
+			}
+			return item.check()
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func (i FeasibilityItem) check() error {

@@ -158,7 +158,7 @@ func TestSamplesAreOfTheFormat(t *testing.T) {
 // lie together.
 var loads = map[string]int{
 	"qa": 15673, "self-debiasing-zero-shot": 3620, "moral-self-correction": 3620 + 120 + 4, "mistake-location": 2186, "reflection-in-pretraining": 1523, "dbg-score": 999,
-	"icf-exam-metacognition": 5147,
+	"icf-exam-metacognition": 5147, "line-of-duty-feasibility": 800,
 }
 
 func TestSuitesOfPublicData(t *testing.T) {
