@@ -30,7 +30,7 @@ type browser struct {
 }
 
 // patience is for a machine that has much else to do.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // newBrowser starts Chromium, or skips the test where there is none.
 func newBrowser(t *testing.T) *browser {

@@ -67,6 +67,14 @@ func first(n int, s []int) []int { return s[:min(n, len(s))] }
 
 func tokens(t thing) int64 { return t.rec.Spend.PromptTokens + t.rec.Spend.CompletionTokens }
 
+// fits fails if the page is wider than the window.
+func (b *browser) fits(what string) {
+	b.t.Helper()
+	if wide := b.eval(`document.documentElement.scrollWidth - document.documentElement.clientWidth`).(float64); wide > 0 {
+		b.t.Errorf("%s: the page is %v pixels too wide: %v", what, wide, b.eval(`[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).slice(0, 8).map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 40))`))
+	}
+}
+
 func TestReportInABrowser(t *testing.T) {
 	b := newBrowser(t)
 	const n = 600
@@ -129,9 +137,7 @@ func TestReportInABrowser(t *testing.T) {
 		b.view(look.width, 900, look.scheme, look.media)
 		b.open(url)
 		b.until(`!!document.documentElement.dataset.ready`)
-		if wide := b.eval(`document.documentElement.scrollWidth - innerWidth`).(float64); wide > 0 {
-			t.Errorf("%s: the page is %v pixels too wide: %v", look.name, wide, b.eval(`[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".wide, svg")).slice(0, 5).map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 40))`))
-		}
+		b.fits(look.name)
 		if ground := b.eval(`getComputedStyle(document.body).backgroundColor`); (ground == "rgb(255, 255, 255)") == (look.scheme == "dark" && look.media == "") {
 			t.Errorf("%s: the ground is %v", look.name, ground)
 		}
@@ -146,6 +152,7 @@ func TestHostileReportInABrowser(t *testing.T) {
 	b.view(360, 900, "light", "")
 	b.open("file://" + path)
 	b.until(fmt.Sprintf(`document.documentElement.dataset.ready === "%d"`, len(hostile)))
+	b.fits("hostile")
 	for i := range hostile {
 		b.click(fmt.Sprintf("#item-%d summary", i))
 		b.until(fmt.Sprintf(`!!document.querySelector("#item-%d .asked")`, i))
@@ -153,9 +160,7 @@ func TestHostileReportInABrowser(t *testing.T) {
 	if bad := b.eval(`window.bad === undefined && document.querySelectorAll("img, iframe, object, embed, link, body script:not(:last-of-type)").length`); bad != 0.0 {
 		t.Errorf("text became markup: %v", bad)
 	}
-	if wide := b.eval(`document.documentElement.scrollWidth - innerWidth`).(float64); wide > 0 {
-		t.Errorf("the page is %v pixels too wide", wide)
-	}
+	b.fits("opened")
 	b.shoot("hostile", true)
 	b.quiet("file://" + path)
 }

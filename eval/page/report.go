@@ -411,7 +411,7 @@ func number(v float64) string {
 func interval(f stats.Figure) string {
 	switch {
 	case !math.IsNaN(f.Low) && !math.IsNaN(f.High):
-		return number(f.Low) + " to " + number(f.High)
+		return number(f.Low) + "\u00a0to\u00a0" + number(f.High)
 	case f.Why != "":
 		return f.Why
 	}
