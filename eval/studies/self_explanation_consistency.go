@@ -248,7 +248,10 @@ func wordsIn(s, list string) (named []string, missing bool) {
 // redact masks whole words, whatever their case.
 func redact(s string, words []string) string {
 	for _, w := range words {
-		s = regexp.MustCompile(`(?i)(^|[^\pL'’])`+regexp.QuoteMeta(w)+`($|[^\pL'’])`).ReplaceAllString(s, "${1}[REDACTED]${2}")
+		whole := regexp.MustCompile(`(?i)(^|[^\pL'’])` + regexp.QuoteMeta(w) + `($|[^\pL'’])`)
+		for range 2 { // a match takes the blank that the next one needs
+			s = whole.ReplaceAllString(s, "${1}[REDACTED]${2}")
+		}
 	}
 	return s
 }
