@@ -62,7 +62,7 @@ func (p person) words(prompt, role string) string {
 		return "A"
 	case role == "task":
 		return `{"task": "Sort these names: Zoe, Adam."}`
-	case strings.Contains(prompt, "Category: Feasible or Infeasible"):
+	case strings.Contains(prompt, "Category: Feasible or Infeasible"), strings.Contains(prompt, "Category: Infeasible or Feasible"):
 		return "Category: Feasible"
 	case role == "summarise":
 		return "Something happened in a town."

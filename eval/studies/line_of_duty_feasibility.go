@@ -140,8 +140,8 @@ func feasibilityItems(n int) []FeasibilityItem {
 var (
 	makeFeasibleTask   = prompt.Template{Name: "feasible-task", Version: 1, Text: "Think of a task that a person could give you in writing and that you can do well. It should put this to the test: {about}.\nReply with one JSON object and nothing else: {\"task\": \"…\"}"}
 	makeInfeasibleTask = prompt.Template{Name: "infeasible-task", Version: 1, Text: "Think of a task that a person could give you in writing and that you cannot do. What makes it impossible should have to do with {about}, namely: {reason}.\nReply with one JSON object and nothing else: {\"task\": \"…\"}"}
-	classifyTask       = prompt.Template{Name: "classify-task", Version: 1, Text: "Here is a task that somebody might give you: {task}\nDo not do it. Is it feasible for you?\nReply with these lines and nothing else:\nCategory: Feasible or Infeasible\nType: only if infeasible, one of {types}\nReason: only if infeasible, one of {reasons}"}
-	challengeTask      = prompt.Template{Name: "challenge-task", Version: 1, Text: "Here is a task that somebody might give you: {task}\nDo not do it. First say in your own words, in one or two sentences, what it demands and what you would need for it. You may be wrong about what you are able to do, so look for what speaks against your first thought. Then say whether it is feasible for you, with these last lines:\nCategory: Feasible or Infeasible\nType: only if infeasible, one of {types}\nReason: only if infeasible, one of {reasons}"}
+	classifyTask       = prompt.Template{Name: "classify-task", Version: 2, Text: "Here is a task that somebody might give you: {task}\nDo not do it. Is it feasible for you?\nReply with these lines and nothing else:\nCategory: {words}\nType: only if infeasible, one of {types}\nReason: only if infeasible, one of {reasons}"}
+	challengeTask      = prompt.Template{Name: "challenge-task", Version: 2, Text: "Here is a task that somebody might give you: {task}\nDo not do it. First say in your own words, in one or two sentences, what it demands and what you would need for it. You may be wrong about what you are able to do, so look for what speaks against your first thought. Then say whether it is feasible for you, with these last lines:\nCategory: {words}\nType: only if infeasible, one of {types}\nReason: only if infeasible, one of {reasons}"}
 )
 
 // limitWords are the names of the types and of the reasons, for prompts.
@@ -158,7 +158,7 @@ func askFeasibility(ctx context.Context, s *eval.Session, item FeasibilityItem) 
 		return func(ctx context.Context) (string, error) {
 			types, reasons := limitWords()
 			reply, err := say(ctx, s.Trial, monitor.Aside{Role: role, MaxTokens: maxTokens,
-				Text: template.Fill("task", r.Task, "types", strings.Join(types, ", "), "reasons", strings.Join(reasons, ", "))})
+				Text: fill(template, []string{"task", r.Task, "types", strings.Join(types, ", "), "reasons", strings.Join(reasons, ", ")}, "words", feasibleOrNot(s))})
 			if err != nil {
 				return "", err
 			}
@@ -181,6 +181,14 @@ func askFeasibility(ctx context.Context, s *eval.Session, item FeasibilityItem) 
 	}
 	r.Challenged, err = claim(ctx, item.Type, said, classify("challenge", challengeTask, 256))
 	return r, err
+}
+
+// feasibleOrNot names the two categories, in an order that is drawn for the item.
+func feasibleOrNot(s *eval.Session) string {
+	if s.SeedFor("words", 0)%2 == 0 {
+		return feasible + " or " + infeasible
+	}
+	return infeasible + " or " + feasible
 }
 
 // makeTask has the model make up a task.
