@@ -536,9 +536,7 @@ func TestOtherPlansAreRefused(t *testing.T) {
 	} {
 		other := plan
 		change(&other)
-		if err := other.Same(plan); err == nil {
-			t.Errorf("no error that says %q", want)
-		} else if other.Schema == 7 && !strings.Contains(err.Error(), want) || other.Schema != 7 && !strings.Contains(err.Error(), strings.Fields(want)[0]) {
+		if err := other.Same(plan); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want %q", err, want)
 		}
 	}
