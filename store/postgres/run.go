@@ -79,31 +79,35 @@ func (r *Run) Task(ctx context.Context, item int) (Task, error) {
 }
 
 // Rows gives the items that are done, in their order, from an item on; their
-// bodies only if wanted.
+// bodies only if wanted. They are fetched in pages that grow: who wants one row
+// does not have the rest sent.
 func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[store.Row, error] {
-	statement := `SELECT item, key, outcome, summary, NULL::bytea FROM gnothi.item WHERE run = $1 AND item >= $2 ORDER BY item`
+	body := "NULL::bytea"
 	if bodies {
-		statement = `SELECT item, key, outcome, summary, body FROM gnothi.item WHERE run = $1 AND item >= $2 ORDER BY item`
+		body = "body"
 	}
+	statement := `SELECT item, key, outcome, summary, ` + body + ` FROM gnothi.item WHERE run = $1 AND item >= $2 ORDER BY item LIMIT $3`
 	return func(yield func(store.Row, error) bool) {
-		found, err := r.db.pool.Query(ctx, statement, r.run, from)
-		if err != nil {
-			yield(store.Row{}, r.fail(err))
-			return
-		}
-		defer found.Close()
-		for found.Next() {
-			var row store.Row
-			if err := found.Scan(&row.Item, &row.Key, &row.Outcome, &row.Summary, &row.Body); err != nil {
+		for page := 1; ; page = min(4*page, 500) {
+			found, err := r.db.pool.Query(ctx, statement, r.run, from, page)
+			if err != nil {
 				yield(store.Row{}, r.fail(err))
 				return
 			}
-			if !yield(row, nil) {
+			rows, err := pgx.CollectRows(found, pgx.RowToStructByPos[store.Row])
+			if err != nil {
+				yield(store.Row{}, r.fail(err))
 				return
 			}
-		}
-		if err := found.Err(); err != nil {
-			yield(store.Row{}, r.fail(err))
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return
+				}
+				from = row.Item + 1
+			}
+			if len(rows) < page {
+				return
+			}
 		}
 	}
 }
