@@ -19,6 +19,7 @@ import (
 
 	"gnothi/eval"
 	"gnothi/eval/interchange"
+	"gnothi/eval/page"
 	"gnothi/stats"
 )
 
@@ -66,14 +67,17 @@ together for how many there are (Holm).`,
 			return printDifferences(cmd.OutOrStdout(), c)
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "JSON file for the whole comparison")
+	cmd.Flags().StringVar(&out, "out", "", "file for the whole comparison: a page if its name ends in .html, else JSON")
 	return cmd
 }
 
-func writeComparison(_ context.Context, path string, c *eval.Comparison, _, _ *eval.Folder) error {
+func writeComparison(ctx context.Context, path string, c *eval.Comparison, a, b *eval.Folder) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return usage(err)
+	}
+	if filepath.Ext(path) == ".html" {
+		return errors.Join(page.WriteComparison(ctx, f, c, a, b), f.Close())
 	}
 	enc := json.NewEncoder(f)
 	enc.SetEscapeHTML(false)

@@ -135,8 +135,15 @@ func drawn(c plot.Chart) template.HTML {
 	return template.HTML(b.String()) //nolint:gosec // plot escapes what it is given
 }
 
-// mostSignals is how many confidences share a chart.
-const mostSignals = 4
+// Dots of more than two confidences hide each other, lines of more than four.
+const (
+	mostBinned = 2
+	mostCurves = 4
+)
+
+// calibrated is what studies call the probability that a policy gives: it is
+// drawn before what it is made of.
+const calibrated = "probability"
 
 // signalCharts draws whether confidences are calibrated, and what is risked at
 // each coverage.
@@ -150,9 +157,11 @@ func signalCharts(signals []eval.SignalReport) []plot.Chart {
 		Title: "Risk and coverage", X: "share answered, the most confident first", Y: "share of them wrong", XMax: 1,
 		Note: "a curve that rises from the left tells right answers from wrong ones",
 	}
+	signals = slices.Clone(signals)
+	slices.SortStableFunc(signals, func(a, b eval.SignalReport) int { return bit(a.Name != calibrated) - bit(b.Name != calibrated) })
 	binned, curved := 0, 0
 	for _, s := range signals {
-		if most := maxCount(s.Bins); most > 0 && binned < mostSignals {
+		if most := maxCount(s.Bins); most > 0 && binned < mostBinned {
 			binned++
 			series := plot.Series{Name: s.Name, Dots: true}
 			for _, b := range s.Bins {
@@ -164,7 +173,7 @@ func signalCharts(signals []eval.SignalReport) []plot.Chart {
 			}
 			reliability.Series = append(reliability.Series, series)
 		}
-		if len(s.Risk) > 1 && curved < mostSignals {
+		if len(s.Risk) > 1 && curved < mostCurves {
 			curved++
 			series := plot.Series{Name: s.Name}
 			for _, p := range s.Risk {

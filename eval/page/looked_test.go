@@ -199,3 +199,21 @@ func TestExplorerInABrowser(t *testing.T) {
 	b.shoot("deep", false)
 	b.quiet(server.URL)
 }
+
+func TestComparisonInABrowser(t *testing.T) {
+	b := newBrowser(t)
+	s, _ := compared(t, 200)
+	path := filepath.Join(t.TempDir(), "compare.html")
+	if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []int{1100, 360} {
+		b.view(width, 900, "light", "")
+		b.open("file://" + path)
+		b.click("details.item summary")
+		b.until(`document.querySelectorAll("details.item[open] .asked").length > 1`)
+		b.fits(fmt.Sprintf("at %d", width))
+		b.shoot(fmt.Sprintf("compare-%d", width), true)
+	}
+	b.quiet("file://" + path)
+}

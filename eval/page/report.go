@@ -270,7 +270,7 @@ func tested(f stats.Figure) string {
 	if !f.Tested() {
 		return ""
 	}
-	return pValue(f.P) + " (" + pValue(f.PAdjusted) + ")"
+	return pValue(f.P) + "\u00a0(" + pValue(f.PAdjusted) + ")"
 }
 
 func pValue(p float64) string {
@@ -278,7 +278,7 @@ func pValue(p float64) string {
 	case math.IsNaN(p) || p <= 0:
 		return "–"
 	case p < 0.001:
-		return "< 0.001"
+		return "<\u00a00.001"
 	}
 	return strconv.FormatFloat(p, 'f', 3, 64)
 }
