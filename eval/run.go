@@ -274,7 +274,7 @@ type outage struct {
 func (o *outage) pass(rec Record, end context.CancelCauseFunc) []Record {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !noModel(rec) {
+	if !rec.NoModel() {
 		out := append(o.held, rec)
 		o.held = nil
 		return out
@@ -296,9 +296,11 @@ func (o *outage) rest() []Record {
 	return o.held
 }
 
-func noModel(rec Record) bool {
+// NoModel tells that an item failed because there was no model to be had. A
+// record that was read again does not know.
+func (r Record) NoModel() bool {
 	var e *llm.APIError
-	if rec.Outcome != OutcomeFailed || !errors.As(rec.cause, &e) {
+	if r.Outcome != OutcomeFailed || !errors.As(r.cause, &e) {
 		return false
 	}
 	switch e.Status {

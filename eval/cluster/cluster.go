@@ -181,13 +181,18 @@ func (r *Run) Work(ctx context.Context, suite eval.Suite, subject eval.Subject, 
 			}
 		})
 	}
-	err = r.run.Work(ctx, slots(o.Concurrency), o.Stop, func(ctx context.Context, t postgres.Task) postgres.Verdict {
+	asking, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	down := outage{most: max(leastOutage, 2*o.Concurrency), doubtful: map[int]bool{}}
+	err = r.run.Work(asking, slots(o.Concurrency), o.Stop, func(ctx context.Context, t postgres.Task) postgres.Verdict {
 		rec := w.Ask(ctx, eval.Task{Index: t.Item, Key: t.Key, Item: t.Body})
 		switch {
 		case rec.Outcome == eval.OutcomeUnasked && (ctx.Err() != nil || stopped(o.Stop)):
 			return postgres.Back
 		case rec.Outcome == eval.OutcomeUnasked:
 			return postgres.Park
+		case down.doubts(rec, end):
+			return postgres.Later
 		}
 		durable := make(chan struct{})
 		if r.Add(rec, func() { close(durable) }) != nil {
@@ -216,6 +221,39 @@ func (r *Run) Work(ctx context.Context, suite eval.Suite, subject eval.Subject, 
 		return report, fail(err)
 	}
 	return report, nil
+}
+
+// leastOutage is how many items in a row must fail because there was no model,
+// before a worker leaves for it; more where more are asked at a time.
+const leastOutage = 20
+
+// outage has items that fail because there is no model to be had asked once
+// more, after the others: a model may be away for a night, or for one worker
+// only. An item that fails so again has failed.
+type outage struct {
+	most int
+
+	mu       sync.Mutex
+	inRow    int
+	doubtful map[int]bool
+}
+
+// doubts tells that a record does not count yet.
+func (o *outage) doubts(rec eval.Record, end context.CancelCauseFunc) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case !rec.NoModel():
+		o.inRow = 0
+		return false
+	case o.doubtful[rec.Index]:
+		return false
+	}
+	o.doubtful[rec.Index] = true
+	if o.inRow++; o.inRow == o.most {
+		end(fmt.Errorf("%w: the last %d items failed for it and are left to others, or to resume: %s", eval.ErrNoModel, o.inRow, rec.Error))
+	}
+	return true
 }
 
 // slots is how many items a worker has in hand so that it asks about so many at

@@ -89,6 +89,7 @@ type upstream struct {
 	asked  map[string]int
 	served map[string]int
 	hold   func(prompt string) bool
+	fail   func(prompt string) int // the status, 0: none
 	peers  func(prompt string)
 }
 
@@ -97,6 +98,13 @@ func newUpstream(t *testing.T) *upstream {
 	u.Server = httptest.NewServer(http.HandlerFunc(u.serve))
 	t.Cleanup(u.Close)
 	return u
+}
+
+// set changes how it behaves.
+func (u *upstream) set(change func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	change()
 }
 
 func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
@@ -113,8 +121,14 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 	prompt := body.Messages[len(body.Messages)-1].Content
 	u.mu.Lock()
 	u.asked[prompt]++
-	hold, peers := u.hold, u.peers
+	hold, peers, fail := u.hold, u.peers, u.fail
 	u.mu.Unlock()
+	if fail != nil {
+		if status := fail(prompt); status > 0 {
+			http.Error(w, `{"error":{"message":"no"}}`, status)
+			return
+		}
+	}
 	if peers != nil {
 		peers(prompt)
 	}
@@ -325,9 +339,7 @@ func TestKilledWorker(t *testing.T) {
 		}
 		durable[i] = len(calls) > 0
 	}
-	u.mu.Lock()
-	u.hold = nil
-	u.mu.Unlock()
+	u.set(func() { u.hold = nil })
 	// The survivor is there while the lease runs; then the lease turns out short.
 	r := open(t, address, "killed")
 	done := make(chan struct{})
@@ -433,9 +445,7 @@ func TestStop(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	u.mu.Lock()
-	u.peers = nil
-	u.mu.Unlock()
+	u.set(func() { u.peers = nil })
 	r = open(t, address, "stop")
 	report, err = r.Work(t.Context(), asks(n), u.subject(), eval.Options{Seed: 3, Concurrency: 4}, long)
 	if err != nil {
@@ -498,6 +508,41 @@ func TestDatabaseGoesAway(t *testing.T) {
 			t.Errorf("%q was durable and is asked again", prompt)
 		}
 	}
+}
+
+// Items that always fail have failed, after a second try; a model that is gone
+// ends a worker, and nothing has failed for it.
+func TestNoModel(t *testing.T) {
+	const n = 60
+	address := pgtest.Shared(t).Database(t)
+	u := newUpstream(t)
+	create(t, address, "fail", n, postgres.Pace{})
+	u.fail = func(prompt string) int {
+		if strings.HasPrefix(prompt, "7 ") || strings.HasPrefix(prompt, "8 ") || strings.HasPrefix(prompt, "59 second") {
+			return http.StatusInternalServerError
+		}
+		return 0
+	}
+	report, err := open(t, address, "fail").Work(t.Context(), asks(n), u.subject(), eval.Options{Seed: 3, Concurrency: 4}, long)
+	if err != nil || report.Outcomes.Failed != 3 || report.Outcomes.Right != n-3 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if asked, _ := u.counts(); asked["7 first"] != 2 || asked["59 first"] != 1 || asked["59 second"] != 2 || asked["9 first"] != 1 {
+		t.Errorf("asked %v", asked)
+	}
+
+	create(t, address, "gone", n, postgres.Pace{})
+	u.set(func() { u.fail = func(string) int { return http.StatusNotFound } })
+	report, err = open(t, address, "gone").Work(t.Context(), asks(n), u.subject(), eval.Options{Seed: 3, Concurrency: 4}, long)
+	if !errors.Is(err, eval.ErrNoModel) || report == nil || report.Outcomes.Unasked != n {
+		t.Errorf("%+v, %v", report, err)
+	}
+	u.set(func() { u.fail = nil })
+	r := open(t, address, "gone")
+	if report, err = r.Work(t.Context(), asks(n), u.subject(), eval.Options{Seed: 3, Concurrency: 4}, long); err != nil {
+		t.Fatal(err)
+	}
+	checkAll(t, r, report, n)
 }
 
 func TestBadInput(t *testing.T) {

@@ -20,6 +20,8 @@ const (
 	Done Verdict = iota
 	// Back: another worker may do it, or this one later.
 	Back
+	// Later is Back, but after the others.
+	Later
 	// Park: nobody is to do it until [Run.Reopen].
 	Park
 )
@@ -153,6 +155,8 @@ func (m *member) work(ctx context.Context, job *river.Job[jobArgs], stop <-chan 
 	switch verdict {
 	case Back:
 		return river.JobSnooze(0)
+	case Later:
+		return river.JobSnooze(time.Second)
 	case Park:
 		return river.JobCancel(errors.New("set aside"))
 	}
