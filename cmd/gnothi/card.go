@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,8 +160,7 @@ func (o cardOptions) make(cmd *cobra.Command, resume string) (err error) {
 		return printPlan(cmd.OutOrStdout(), plan)
 	}
 	if dir == "" {
-		_, name, _ := strings.Cut(spec, ":")
-		if dir, err = freeFolder(filepath.Join("cards", plainName(name))); err != nil {
+		if dir, err = freeFolder(filepath.Join("cards", plainName(spec))); err != nil {
 			return err
 		}
 	}
@@ -250,18 +250,24 @@ func (c *config) price(spec string) *llm.Price {
 	return nil
 }
 
-// plainName is a name that can be a folder's.
-func plainName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || strings.ContainsRune(`/\:*?"<>|@ `, r) {
+// plainName is what a folder is called after a model: its name without provider,
+// address, and a file's folder and suffix.
+func plainName(spec string) string {
+	if _, name, ok := strings.Cut(spec, ":"); ok {
+		spec = name
+	}
+	spec, _, _ = strings.Cut(spec, "@")
+	spec = filepath.Base(filepath.ToSlash(spec))
+	for _, suffix := range []string{".yaml", ".yml", ".json", ".jsonl", ".gguf"} {
+		spec = strings.TrimSuffix(spec, suffix)
+	}
+	spec = strings.Trim(strings.Map(func(r rune) rune {
+		if r < 0x20 || strings.ContainsRune(`/\:*?"<>| `, r) {
 			return '-'
 		}
 		return r
-	}, strings.TrimSuffix(filepath.Base(filepath.ToSlash(s)), filepath.Ext(s)))
-	if s = strings.Trim(s, "-."); s == "" {
-		return "model"
-	}
-	return s
+	}, spec), "-.")
+	return cmp.Or(spec, "model")
 }
 
 func paperTitle(slug string) string {
