@@ -506,3 +506,19 @@ func TestLedgerWithinAnAccountElsewhere(t *testing.T) {
 		t.Errorf("left %+v of %+v", a.Left(), b.Limits())
 	}
 }
+
+// Subject and judge are the same model: ten calls of both, three at once.
+func ExampleLimiter() {
+	l := llm.NewLimiter(llm.LimitOptions{Concurrency: 3, RPM: 600000})
+	model := script.New(func(llm.Op, int) script.Reply { return script.Reply{Text: "yes", Delay: time.Millisecond} })
+	subject, judge := llm.Retry(l.Wrap(model), llm.RetryOptions{}), llm.Retry(l.Wrap(model), llm.RetryOptions{})
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() { _, _ = subject.Do(context.Background(), llmtest.Question("well?")) })
+		wg.Go(func() { _, _ = judge.Do(context.Background(), llmtest.Question("well?")) })
+	}
+	wg.Wait()
+	s := l.Stats()
+	fmt.Println(s.Requests, "requests, at most", s.Limit, "in flight, now", s.InFlight)
+	// Output: 10 requests, at most 3 in flight, now 0
+}
