@@ -46,7 +46,7 @@ together for how many there are (Holm).`,
 				}
 				defer func() { err = errors.Join(err, folders[i].Close()) }()
 				h := folders[i].Header
-				sides[i] = eval.Side{Name: fmt.Sprintf("%s (%s)", filepath.ToSlash(dir), h.Model), N: h.Items,
+				sides[i] = eval.Side{Name: fmt.Sprintf("%s (%s)", filepath.ToSlash(folders[i].Where()), h.Model), N: h.Items,
 					Records: func() iter.Seq2[eval.Record, error] { return folders[i].Records(cmd.Context(), 0) }}
 			}
 			if err := eval.CheckComparable(folders[0].Header, folders[1].Header); err != nil {

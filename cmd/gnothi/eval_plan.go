@@ -130,6 +130,7 @@ func (o *planOptions) learn(cmd *cobra.Command, p *runPlan) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
+	o.like, p.Like = folder.Where(), folder.Where()
 	if folder.Header.Study != p.Study {
 		return usagef("--like %s: a run of %s, not of %s", o.like, folder.Header.Study, p.Study)
 	}

@@ -166,7 +166,7 @@ func (o evalOptions) work(cmd *cobra.Command, place string, reopen bool) (err er
 	}
 	defer func() { err = errors.Join(err, ready.close()) }()
 	if is := ready.subject.Model.ID().String(); is != h.Model {
-		return usagef("%s was begun with %s; %s is %s here", run.Where(), h.Model, h.Spec, is)
+		return usagef("run %s was begun with %s; %s is %s here", run.Where(), h.Model, h.Spec, is)
 	}
 	if !o.created {
 		if err := o.join(cmd, n, run, suite, ready.options, reopen); err != nil {

@@ -115,7 +115,7 @@ func (r *Run) Name() string { return r.name }
 func (r *Run) Check(suite eval.Suite, o eval.Options) error {
 	n, digest, _, err := eval.Tasks(suite, o)
 	if err == nil && (n != r.Header.Items || digest != r.Header.Digest) {
-		err = fmt.Errorf("%s: %w: it had %d items, there are %d (digest %.8s, now %.8s): use the gnothi and the data that it was begun with, or begin a new run",
+		err = fmt.Errorf("run %s: %w: it had %d items, there are %d (digest %.8s, now %.8s): use the gnothi and the data that it was begun with, or begin a new run",
 			r.Where(), eval.ErrChanged, r.Header.Items, n, r.Header.Digest, digest)
 	}
 	return err

@@ -481,7 +481,7 @@ func TestDatabaseGoesAway(t *testing.T) {
 	<-some
 	server.Stop(t)
 	err := <-done
-	if err == nil || !strings.Contains(err.Error(), "resume") || !strings.Contains(err.Error(), "away at postgres://") || !pgtest.Hidden(err.Error()) {
+	if err == nil || !strings.Contains(err.Error(), "resume") || !strings.Contains(err.Error(), "run postgres://") || !pgtest.Hidden(err.Error()) {
 		t.Errorf("got %v", err)
 	}
 	server.Restart(t)
@@ -552,7 +552,7 @@ func TestBadInput(t *testing.T) {
 	}
 	create(t, address, "one", 3, postgres.Pace{})
 	err := cluster.Create(t.Context(), address, "one", header, postgres.Pace{}, asks(3), eval.Options{Seed: 3})
-	if !errors.Is(err, postgres.ErrExists) || !strings.Contains(err.Error(), "run one at postgres://") {
+	if !errors.Is(err, postgres.ErrExists) || !strings.Contains(err.Error(), "#one: ") {
 		t.Errorf("a second run of the name: %v", err)
 	}
 	if name, err := cluster.Free(t.Context(), address, "one"); err != nil || name != "one-1" {

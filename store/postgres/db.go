@@ -123,8 +123,10 @@ func (db *DB) Where() string { return db.where }
 // Close closes the connections.
 func (db *DB) Close() { db.pool.Close() }
 
-// fail words an error of the database.
-func (db *DB) fail(err error) error {
+func (db *DB) fail(err error) error { return fmt.Errorf("%s: %w", db.where, hinted(err)) }
+
+// hinted says what may be done about an error.
+func hinted(err error) error {
 	hint := ""
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
@@ -140,7 +142,7 @@ func (db *DB) fail(err error) error {
 	case errors.As(err, &connect), errors.As(err, &pg) && pg.Code[:2] == "57":
 		hint = ": is the database up, and may it be reached from here?"
 	}
-	return fmt.Errorf("%s: %w%s", db.where, err, hint)
+	return fmt.Errorf("%w%s", err, hint)
 }
 
 // prepare makes the tables where they are not there.
@@ -238,7 +240,7 @@ func (db *DB) Create(ctx context.Context, name string, header []byte, pace Pace,
 		ON CONFLICT (name) DO NOTHING RETURNING run`,
 		name, header, pace.Ceiling.Calls, pace.Ceiling.Tokens, pace.Ceiling.NanoUSD, pace.RPM, pace.TPM).Scan(&run)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("run %s at %s: %w: resume it, or choose another name", name, db.where, ErrExists)
+		return fmt.Errorf("run %s#%s: %w: resume it, or choose another name", db.where, name, ErrExists)
 	}
 	if err != nil {
 		return db.fail(err)
@@ -325,7 +327,7 @@ func (db *DB) Open(ctx context.Context, name string) (*Run, error) {
 		err = db.pool.QueryRow(ctx, `SELECT run FROM gnothi.run WHERE name = $1`, name).Scan(&r.run)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, fmt.Errorf("%s: %w", r.Where(), store.ErrNoRun)
+		return nil, fmt.Errorf("run %s: %w", r.Where(), store.ErrNoRun)
 	}
 	if err != nil {
 		return nil, r.fail(err)

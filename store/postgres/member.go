@@ -222,7 +222,7 @@ func (m *member) hand(w write) error {
 	case err != nil && !w.last:
 		return err
 	case closed && !w.last:
-		return fmt.Errorf("%s: closed", m.r.Where())
+		return fmt.Errorf("run %s: closed", m.r.Where())
 	}
 	select {
 	case m.queue <- w:
@@ -286,7 +286,7 @@ func (r *Run) Reserve(most Cost) (settle func(actual Cost), err error) {
 				return nil, err
 			}
 		case <-m.ended:
-			return nil, fmt.Errorf("%s: the worker has left: %w", r.Where(), cmp.Or(m.failed(), context.Canceled))
+			return nil, fmt.Errorf("run %s: the worker has left: %w", r.Where(), cmp.Or(m.failed(), context.Canceled))
 		}
 	}
 	return func(actual Cost) {
@@ -383,7 +383,7 @@ func (m *member) commit(group []write) (map[*ask]error, error) {
 		case err == nil:
 			return refused, nil
 		case errors.Is(err, ErrLease):
-			return nil, fmt.Errorf("%s: %w", m.r.Where(), err)
+			return nil, fmt.Errorf("run %s: %w", m.r.Where(), err)
 		case over || !temporary(err):
 			return nil, fmt.Errorf("%w; what was finished before is kept, resume the run when the database can be used", m.r.fail(err))
 		}

@@ -261,7 +261,7 @@ func TestLeaseIsOver(t *testing.T) {
 	}
 	exec(t, address, `UPDATE gnothi.worker SET ended = clock_timestamp()`) // as others do once a lease is over
 	close(over)
-	if err := <-result; !errors.Is(err, postgres.ErrLease) || !strings.Contains(err.Error(), "run r at postgres://") {
+	if err := <-result; !errors.Is(err, postgres.ErrLease) || !strings.Contains(err.Error(), "#r: ") {
 		t.Errorf("the slow one: %v", err)
 	}
 	if err := slow.Close(); !errors.Is(err, postgres.ErrLease) {

@@ -20,14 +20,15 @@ type Run struct {
 	*member // nil: only looked at
 }
 
-// Where is what messages call the run.
-func (r *Run) Where() string { return "run " + r.name + " at " + r.db.where }
+// Where is what messages call the run: its database's address without user and
+// password, # and its name.
+func (r *Run) Where() string { return r.db.where + "#" + r.name }
 
 func (r *Run) fail(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("run %s at %w", r.name, r.db.fail(err))
+	return fmt.Errorf("run %s: %w", r.Where(), hinted(err))
 }
 
 // Header gives what the run was begun with.

@@ -37,7 +37,7 @@ const lookEvery = 100 * time.Millisecond
 func (r *Run) Work(ctx context.Context, slots int, stop <-chan struct{}, do func(context.Context, Task) Verdict) error {
 	m := r.member
 	if m == nil {
-		return fmt.Errorf("%s: %w", r.Where(), errLookedAt)
+		return fmt.Errorf("run %s: %w", r.Where(), errLookedAt)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -190,7 +190,7 @@ func (p panics) HandlePanic(_ context.Context, job *rivertype.JobRow, value any,
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
 	if p.m.err == nil {
-		p.m.err = fmt.Errorf("%s: task %s: panic: %v\n%s", p.m.r.Where(), job.EncodedArgs, value, trace)
+		p.m.err = fmt.Errorf("run %s: task %s: panic: %v\n%s", p.m.r.Where(), job.EncodedArgs, value, trace)
 	}
 	return nil
 }
