@@ -125,7 +125,7 @@ func (f *failure) write(w http.ResponseWriter, secrets ...string) {
 	if f.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(f.retryAfter.Seconds())), 10))
 	}
-	if f.status == http.StatusUnauthorized {
+	if f.status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	w.WriteHeader(f.status)
