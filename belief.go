@@ -7,6 +7,7 @@ import (
 
 	"gnothi/control"
 	"gnothi/llm"
+	"gnothi/monitor"
 	"gnothi/monitor/calibrate"
 )
 
@@ -93,10 +94,12 @@ type Study struct {
 	Key      calibrate.Key
 	Roles    map[string]llm.Spend
 	State    []float32 // hidden state after the question ([WithTrace])
+	// Trial goes on where the policy stopped: its samples and what was read of them are paid for.
+	Trial *monitor.Trial
 }
 
-// spend reports a ledger.
-func spend(l *llm.Ledger, wall time.Duration) Spend {
+// SpendOf reports a ledger as a belief does.
+func SpendOf(l *llm.Ledger, wall time.Duration) Spend {
 	s := l.Spent()
 	out := Spend{
 		Calls: s.Calls, PromptTokens: s.PromptTokens, CompletionTokens: s.CompletionTokens, PromptCached: s.PromptCached,

@@ -214,7 +214,7 @@ func (m *Mind) inquire(ctx context.Context, q Question, form string, req llm.Req
 	})
 	i.belief = Belief{Schema: BeliefSchema, Question: q.Text, Policy: m.policyName, Form: form, Model: m.model.ID().String(), Seed: m.seed}
 	i.belief.Calibration.Status = calibrate.Uncalibrated
-	i.belief.Study = &Study{Question: q, Key: key}
+	i.belief.Study = &Study{Question: q, Key: key, Trial: i.trial}
 	return i
 }
 
@@ -228,7 +228,7 @@ func (m *Mind) conclude(ctx context.Context, i *inquiry, res control.Result, bef
 	if err == nil {
 		err = m.monitor(ctx, i.trial, &b, before)
 	}
-	b.Spend = spend(i.trial.Ledger, time.Since(i.start))
+	b.Spend = SpendOf(i.trial.Ledger, time.Since(i.start))
 	b.Study.Roles = i.trial.Ledger.ByRole()
 	if err != nil {
 		b.Error = err.Error()
@@ -256,7 +256,7 @@ func (m *Mind) calibrated(k calibrate.Key) func(context.Context, *monitor.Trial,
 		if c.Probe != nil {
 			signals = append(signals, c.Probe.Signal())
 		}
-		readings, _, err := read(ctx, t, best, signals)
+		readings, _, err := Read(ctx, t, best, signals)
 		if err != nil {
 			return 0, false
 		}
@@ -294,7 +294,7 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before 
 			b.Alternatives = append(b.Alternatives, Alternative{Answer: other, Option: key, Mass: float64(len(c.Members)) / float64(len(res.Pool)), Count: len(c.Members)})
 		}
 	}
-	readings, missing, err := read(ctx, t, best, append(before, m.reads(t, res.Bought != nil)...))
+	readings, missing, err := Read(ctx, t, best, append(before, m.reads(t, res.Bought != nil)...))
 	if err != nil {
 		return err
 	}
@@ -317,9 +317,9 @@ func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before 
 	return nil
 }
 
-// read reads signals of a candidate; those that could not be read are in missing,
+// Read reads signals of a candidate; those that could not be read are in missing,
 // with the reason. The error is the context's.
-func read(ctx context.Context, t *monitor.Trial, best *monitor.Candidate, signals []monitor.Signal) (readings []calibrate.Named, missing map[string]string, err error) {
+func Read(ctx context.Context, t *monitor.Trial, best *monitor.Candidate, signals []monitor.Signal) (readings []calibrate.Named, missing map[string]string, err error) {
 	for _, s := range signals {
 		r, err := monitor.ScoreOne(ctx, s, t, best)
 		if ctx.Err() != nil {

@@ -293,6 +293,27 @@ func (g *Gateway) guard(w http.ResponseWriter, r *http.Request, method, path str
 	return serve(w, r)
 }
 
+// Guard refuses what a gateway refuses: requests from the pages of other sites,
+// without a key those to a host that is no address of a machine, and with one
+// those that do not send it; /healthz is open. logger may be told of a panic.
+func Guard(apiKey string, logger *slog.Logger, h http.Handler) http.Handler {
+	g := &Gateway{Options: Options{APIKey: apiKey, Log: logger}, keySum: sha256.Sum256([]byte(apiKey)), origins: http.NewCrossOriginProtection()}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := &recorder{ResponseWriter: w}
+		err := g.guard(out, r, "", r.URL.Path, func(w http.ResponseWriter, r *http.Request) error {
+			h.ServeHTTP(w, r)
+			return nil
+		})
+		switch {
+		case err == nil:
+		case out.status != 0: // a part is out
+			panic(http.ErrAbortHandler)
+		default:
+			explain(err).write(w, apiKey)
+		}
+	})
+}
+
 // panicked logs a panic, but not its value, which may hold a client's text.
 func (g *Gateway) panicked(p any) error {
 	what := fmt.Sprintf("%T", p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"gnothi/llm"
 )
@@ -58,6 +59,19 @@ func (t *Trial) aside(a Aside) llm.Op {
 		req.TopLogProbs = 0
 	}
 	return llm.Op{Request: req, Seed: t.SeedFor(a.Role, a.Index), Role: a.Role}
+}
+
+// Tokens gives the log-probability of each token of a text as the answer to the
+// trial's question. It needs a model that scores given text.
+func (t *Trial) Tokens(ctx context.Context, text string) ([]llm.Token, error) {
+	if t.Request.Prompt != "" && !strings.HasPrefix(text, " ") {
+		text = " " + text // text that is continued goes on after a word
+	}
+	scored, err := t.Ask(ctx, llm.Op{Kind: llm.Score, Request: t.Request, Continuation: text, Role: "tokens"})
+	if err != nil {
+		return nil, fmt.Errorf("asked for log-probabilities: %w", err)
+	}
+	return scored.Tokens, nil
 }
 
 // Likelihood is the log-probability that a reply to text which begins with lead

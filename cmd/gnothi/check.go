@@ -478,7 +478,7 @@ func (c checker) one(ctx context.Context, d document) (checked, error) {
 		Schema: 1, ID: d.ID, Question: d.Question, Threshold: c.rule.Threshold, Hedge: c.rule.Hedge, Claims: []checkedClaim{}, Counts: map[string]int{}, Skipped: map[string]int{},
 		Calibration: c.calibration, Model: c.model.ID().String(), ModelKey: c.model.ID().Key(), Seed: c.seed,
 	}
-	defer func() { r.Spend = spent(ledger, time.Since(start)) }()
+	defer func() { r.Spend = gnothi.SpendOf(ledger, time.Since(start)) }()
 	pieces := text.Pieces(d.Text)
 	for _, p := range pieces {
 		if p.Kind != text.Statement && p.Kind != text.Mark {
@@ -499,7 +499,7 @@ func (c checker) one(ctx context.Context, d document) (checked, error) {
 	if len(all) > 0 {
 		err = c.support(ctx, &r, d, sources, ledger)
 	}
-	r.Spend = spent(ledger, time.Since(start))
+	r.Spend = gnothi.SpendOf(ledger, time.Since(start))
 	if err != nil {
 		return r, err
 	}
@@ -650,16 +650,6 @@ func (c checker) judge(r *checked) {
 // unread reports that verdicts came and none of them could be read.
 func (r checked) unread() bool {
 	return r.Counts[claims.Unparsed.String()] > 0 && r.Counts[supported]+r.Counts[doubtful]+r.Counts[unsupported] == 0
-}
-
-// spent reports a ledger as a belief does.
-func spent(l *llm.Ledger, wall time.Duration) gnothi.Spend {
-	s := l.Spent()
-	out := gnothi.Spend{Calls: s.Calls, PromptTokens: s.PromptTokens, CompletionTokens: s.CompletionTokens, PromptCached: s.PromptCached, WallMS: wall.Milliseconds(), CachedCalls: s.CachedCalls}
-	if usd, ok := s.USD(); ok {
-		out.USD = &usd
-	}
-	return out
 }
 
 // positions turns byte offsets into lines and UTF-16 units, in one pass: they are

@@ -583,7 +583,7 @@ func (g *judging) compare(ctx context.Context, t *monitor.Trial, j *judge.Judge,
 			won[a], won[b] = won[a]+v.Outcome, won[b]+1-v.Outcome
 			fought[a]++
 			fought[b]++
-			out.Pairs = append(out.Pairs, judgedPair{keys[a], keys[b], outcome(v.Outcome, keys[a], keys[b]), v.Share, v.Strength, orders(v)})
+			out.Pairs = append(out.Pairs, judgedPair{keys[a], keys[b], v.Better(keys[a], keys[b]), v.Share, v.Strength, v.Order()})
 			if v.Panel != nil {
 				var row []float64
 				for _, p := range v.Panel {
@@ -614,7 +614,7 @@ func (g *judging) compare(ctx context.Context, t *monitor.Trial, j *judge.Judge,
 		}
 	}
 	if len(out.Missing) == 0 {
-		best := top(keys, out.Scores)
+		best := judge.Top(keys, out.Scores)
 		out.Best = &best
 		out.tell(func(r *judgeReport) {
 			r.winners(out.Scores)
@@ -646,7 +646,7 @@ func (g *judging) rank(ctx context.Context, t *monitor.Trial, j *judge.Judge, cs
 	for _, i := range v.Order {
 		out.Order = append(out.Order, keys[i])
 	}
-	best := top(keys, out.Scores)
+	best := judge.Top(keys, out.Scores)
 	out.Best = &best
 	out.tell(func(r *judgeReport) {
 		r.winners(out.Scores)
@@ -695,43 +695,6 @@ func (g *judging) tag(ctx context.Context, t *monitor.Trial, j *judge.Judge, cs 
 		})
 	}
 	return nil
-}
-
-// top is the key with the highest score, or tie.
-func top(keys []string, scores map[string]*float64) string {
-	best, high := "tie", math.Inf(-1)
-	for _, key := range keys {
-		switch s := scores[key]; {
-		case s == nil:
-		case *s > high:
-			best, high = key, *s
-		case *s == high:
-			best = "tie"
-		}
-	}
-	return best
-}
-
-func outcome(v float64, a, b string) string {
-	switch v {
-	case 1:
-		return a
-	case 0:
-		return b
-	}
-	return "tie"
-}
-
-func orders(c judge.Comparison) string {
-	switch {
-	case c.Agree:
-		return "agree"
-	case c.Place > 0:
-		return "follow the first place"
-	case c.Place < 0:
-		return "follow the second place"
-	}
-	return "differ"
 }
 
 func orNull(v float64) *float64 {

@@ -52,7 +52,7 @@ OpenAI-compatible or Anthropic API.`,
 	f.String("config", "", "configuration file (default: gnothi.yaml here, then in the user's configuration folder)")
 	cmd.AddCommand(askCmd(), checkCmd(), calibrateCmd(), compareCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
 	cmd.AddCommand(statsCmd(), judgeCmd(), scoreCmd())
-	cmd.AddCommand(evalCmd(), cardCmd(), learnCmd())
+	cmd.AddCommand(evalCmd(), cardCmd(), learnCmd(), mcpCmd())
 	markArgs(cmd)
 	return cmd
 }

@@ -559,16 +559,9 @@ func likely(ctx context.Context, t *monitor.Trial, c *llm.Choice) error {
 	if len(c.Tokens) > 0 || c.Text == "" {
 		return nil
 	}
-	text := c.Text
-	if t.Request.Prompt != "" && !strings.HasPrefix(text, " ") {
-		text = " " + text // text that is continued goes on after a word
-	}
-	scored, err := t.Ask(ctx, llm.Op{Kind: llm.Score, Request: t.Request, Continuation: text, Role: "tokens"})
-	if err != nil {
-		return fmt.Errorf("asked for log-probabilities: %w", err)
-	}
-	c.Tokens = scored.Tokens
-	return nil
+	tokens, err := t.Tokens(ctx, c.Text)
+	c.Tokens = tokens
+	return err
 }
 
 // cpuTime is what the process has used so far.

@@ -29,6 +29,48 @@ type Comparison struct {
 	Count   Count
 }
 
+// Agreed is the [Comparison.Order] of a verdict that does not follow the order.
+const Agreed = "agree"
+
+// Order says in words how the two orders of showing agree.
+func (c Comparison) Order() string {
+	switch {
+	case c.Agree:
+		return Agreed
+	case c.Place > 0:
+		return "follow the first place"
+	case c.Place < 0:
+		return "follow the second place"
+	}
+	return "differ"
+}
+
+// Better is the key of the better one, a's or b's, or tie.
+func (c Comparison) Better(a, b string) string {
+	switch c.Outcome {
+	case 1:
+		return a
+	case 0:
+		return b
+	}
+	return "tie"
+}
+
+// Top is the key with the highest score, or tie; nil is missing.
+func Top(keys []string, scores map[string]*float64) string {
+	best, high := "tie", math.Inf(-1)
+	for _, key := range keys {
+		switch s := scores[key]; {
+		case s == nil:
+		case *s > high:
+			best, high = key, *s
+		case *s == high:
+			best = "tie"
+		}
+	}
+	return best
+}
+
 var compareTemplate = prompt.Template{Name: "compare", Version: 1, Text: "{shown}Candidate A:\n{0}\n\nCandidate B:\n{1}\n\nWhich candidate is better? What counts: {rubric}. Neither length nor the order in which they are shown is a merit.\n{closing}"}
 
 var sides = []string{"a", "b", "tie"}
