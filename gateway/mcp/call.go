@@ -54,7 +54,7 @@ func add[In interface{ ceilings() *Budget }, Out any](s *Server, d tool, run fun
 		Name: d.name, Title: d.title, Description: d.about, OutputSchema: out,
 		Annotations: &sdk.ToolAnnotations{Title: d.title, ReadOnlyHint: true, DestructiveHint: &closed, OpenWorldHint: &open},
 	}, func(ctx context.Context, req *sdk.CallToolRequest, in In) (_ *sdk.CallToolResult, res Out, err error) {
-		ctx, stop := context.WithTimeout(ctx, s.Timeout)
+		ctx, stop := s.hungUp(ctx, req)
 		defer stop()
 		c := &call{Server: s, start: time.Now(), progress: progress(ctx, req)}
 		defer func() {
@@ -133,7 +133,7 @@ func progress(ctx context.Context, req *sdk.CallToolRequest) func(int, string) {
 		}
 		told = done
 		// A client that cannot be told learns the result, or has left.
-		_ = req.Session.NotifyProgress(ctx, &sdk.ProgressNotificationParams{ProgressToken: token, Progress: float64(done), Message: fmt.Sprintf("%d %s", done, what)})
+		_ = req.Session.NotifyProgress(ctx, &sdk.ProgressNotificationParams{ProgressToken: token, Progress: float64(done), Message: fmt.Sprintf("%s: %d", what, done)})
 	}
 }
 

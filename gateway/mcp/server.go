@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,6 +71,7 @@ type Server struct {
 	server  *sdk.Server
 	handler http.Handler
 
+	requests sync.Map   // contexts of HTTP requests, by the header that hangUps gives them
 	verdicts sync.Mutex // guards what follows
 	tally    *judge.Tally
 	judged   int // calls in the tally
@@ -110,10 +112,10 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s.server }, &sdk.StreamableHTTPOptions{
+	mux.Handle("/mcp", s.hangUps(sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s.server }, &sdk.StreamableHTTPOptions{
 		MaxRequestBodyBytes: maxMessage, SessionTimeout: idleSession, PropagateRequestCancellation: true,
 		DisableLocalhostProtection: o.APIKey != "", // behind a proxy the name may be any; the key protects
-	}))
+	})))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"status":"ok"}`+"\n") // a client that has left needs no answer
@@ -144,6 +146,35 @@ func (s *Server) Connect(ctx context.Context, t sdk.Transport) (*sdk.ServerSessi
 
 // ServeHTTP implements [http.Handler]: the streamable transport at /mcp.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// requestHeader names an HTTP request to the call that it brings.
+const requestHeader = "Gnothi-Request"
+
+// hangUps lets a call know its HTTP request: the protocol's older versions keep a
+// call going whose client has hung up, and nobody would read what it is paying for.
+func (s *Server) hangUps(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := rand.Text()
+		s.requests.Store(id, r.Context())
+		defer s.requests.Delete(id)
+		r = r.Clone(r.Context())
+		r.Header.Set(requestHeader, id)
+		h.ServeHTTP(w, r)
+	})
+}
+
+// hungUp gives ctx an end when the request that brought a call ends.
+func (s *Server) hungUp(ctx context.Context, req *sdk.CallToolRequest) (context.Context, func()) {
+	ctx, stop := context.WithTimeout(ctx, s.Timeout)
+	if req.Extra == nil {
+		return ctx, stop
+	}
+	if request, ok := s.requests.Load(req.Extra.Header.Get(requestHeader)); ok {
+		forget := context.AfterFunc(request.(context.Context), stop)
+		return ctx, func() { forget(); stop() }
+	}
+	return ctx, stop
+}
 
 // Close ends all sessions and what they are doing.
 func (s *Server) Close() {

@@ -143,7 +143,7 @@ func sure(ctx context.Context, c *call, in sureIn) (out sureOut, err error) {
 		most := 1 - *b.Probability
 		out.AtMost = &most
 	}
-	out.decide(rule, short && best.Key != draft.Key, scattered(drawn))
+	out.decide(rule, short && best.Answer.Status == text.Parsed && best.Key != draft.Key, scattered(drawn))
 	out.Spend = c.spend()
 	return out, nil
 }
