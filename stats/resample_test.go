@@ -177,3 +177,46 @@ func TestSummariseAgreesWithSeparateBootstraps(t *testing.T) {
 		}
 	}
 }
+
+// Rankings are the figures that the generic bootstrap gives.
+func TestRankingsAreThoseOfTheGenericBootstrap(t *testing.T) {
+	p, y := draws(seeded(3), 300, overconfident)
+	group, cluster := make([]int, len(y)), make([]int, len(y))
+	for i := range y {
+		group[i], cluster[i] = i%3, i/4
+	}
+	for _, cluster := range [][]int{nil, cluster} {
+		b := Bootstrap{Resamples: 2000, Cluster: cluster}
+		got, err := b.Rankings(seeded(4), p, y, group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		within, err := b.Figure(seeded(5), len(y), func(idx []int) (float64, error) {
+			g := make([]int, len(idx))
+			for k, i := range idx {
+				g[k] = group[i]
+			}
+			return AUROCWithin(take(nil, p, idx), take(nil, y, idx), g)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prr, err := b.Of(seeded(6), func(score, y []float64) (float64, error) { return PRR(score, y, 1) }, p, y)
+		if err != nil {
+			t.Fatal(err)
+		}
+		area, err := b.Of(seeded(7), AURC, p, y)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, pair := range map[string][2]Figure{"AUROC within": {got.AUROCWithin, within}, "PRR": {got.PRR, prr}, "AURC": {got.AURC, area}} {
+			noise := 0.15 * (pair[1].High - pair[1].Low)
+			if g, w := pair[0], pair[1]; !(math.Abs(g.Value-w.Value) < 1e-12) || !(math.Abs(g.Low-w.Low) < noise) || !(math.Abs(g.High-w.High) < noise) {
+				t.Errorf("%s: %v, want %v but for noise", name, g, w)
+			}
+		}
+	}
+	if _, err := (Bootstrap{}).Rankings(seeded(1), p, y[1:], nil); err == nil {
+		t.Error("unequal lengths pass")
+	}
+}

@@ -137,6 +137,21 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	return s, nil
 }
 
+// Rankings are the figures of a [Summary] that tell how a score ranks: AUROC (only where there are clusters), AUROC within
+// groups, PRR and AURC, from the same resamples. The others are left empty. Cost and errors are those of [Summarise].
+func (b Bootstrap) Rankings(rng *rand.Rand, score, y []float64, group []int) (Summary, error) {
+	b, err := b.checked(len(y))
+	if err == nil {
+		err = errors.Join(checkScored(score, y), checkLabels(group, len(y)))
+	}
+	if err != nil {
+		return Summary{}, err
+	}
+	s := Summary{N: len(y), AUROCWithin: Missing(len(y), errors.New("no groups given"))}
+	s.resampled(b, rng, score, y, Options{Bins: 1, Group: group, Cluster: b.Cluster}, false)
+	return s, nil
+}
+
 // resampled fills in the figures with bootstrap intervals.
 func (s *Summary) resampled(boot Bootstrap, rng *rand.Rand, score, y []float64, o Options, probability bool) {
 	n := len(y)
