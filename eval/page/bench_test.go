@@ -90,3 +90,27 @@ func BenchmarkExplorer200000(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFirstPaint5000 opens a report with 5,000 items in a browser: how long
+// until something is seen, and until all items can be searched.
+func BenchmarkFirstPaint5000(b *testing.B) {
+	const n = 5000
+	path := written(b, open(b, made(b, n, ordinaries(n))), page.Options{})
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	browser := newBrowser(b)
+	browser.view(1100, 900, "light", "")
+	paint, ready, rounds := 0.0, 0.0, 0
+	for b.Loop() {
+		browser.open("file://" + path)
+		browser.until(`document.documentElement.dataset.ready === "5000" && performance.getEntriesByType("paint").length > 0`)
+		paint += browser.eval(`performance.getEntriesByName("first-contentful-paint")[0].startTime`).(float64)
+		ready += browser.eval(`performance.getEntriesByName("ready")[0].startTime`).(float64)
+		rounds++
+	}
+	b.ReportMetric(paint/float64(rounds), "paint-ms")
+	b.ReportMetric(ready/float64(rounds), "ready-ms")
+	b.ReportMetric(float64(info.Size())/(1<<20), "file-MB")
+}

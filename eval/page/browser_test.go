@@ -18,7 +18,7 @@ import (
 // browser is a Chromium without a window that is told what to do through a pipe,
 // and says what it does: https://chromedevtools.github.io/devtools-protocol.
 type browser struct {
-	t    *testing.T
+	t    testing.TB
 	to   io.Writer
 	next int
 	mu   sync.Mutex
@@ -33,7 +33,7 @@ type browser struct {
 const patience = 2 * time.Minute
 
 // newBrowser starts Chromium, or skips the test where there is none.
-func newBrowser(t *testing.T) *browser {
+func newBrowser(t testing.TB) *browser {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

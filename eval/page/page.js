@@ -140,6 +140,7 @@
       $("explorer").hidden = false;
       show();
       document.documentElement.dataset.ready = items.length;
+      performance.mark("ready");
     }
     let timer;
     $("search").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => go({ q: $("search").value }), 120); });
