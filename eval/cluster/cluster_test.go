@@ -191,7 +191,7 @@ func query(t *testing.T, address, statement string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close(context.Background())
+	defer c.Close(t.Context())
 	if _, err := c.Exec(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func eventually(t *testing.T, address, what, condition string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close(context.Background())
+	defer c.Close(t.Context())
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		var ok bool
 		if err := c.QueryRow(t.Context(), `SELECT `+condition).Scan(&ok); err != nil {
@@ -321,8 +321,8 @@ func TestKilledWorker(t *testing.T) {
 	if err := victim.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer victim.Wait()         //nolint:errcheck // it is killed
-	defer victim.Process.Kill() //nolint:errcheck // again, if the test ends before
+	defer victim.Wait()
+	defer victim.Process.Kill() // again, if the test ends before
 	eventually(t, address, "eight first calls are durable", `COUNT(*) >= 8 FROM gnothi.call`)
 	eventually(t, address, "what is in flight is reserved", `(SELECT reserved[1] FROM gnothi.worker) >= 8`)
 	if err := victim.Process.Kill(); err != nil {

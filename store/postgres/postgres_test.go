@@ -86,7 +86,7 @@ func exec(t *testing.T, address, statement string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close(context.Background())
+	defer c.Close(t.Context())
 	if _, err := c.Exec(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestRate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close(context.Background())
+	defer c.Close(t.Context())
 	clock := func() (now float64) {
 		if err := c.QueryRow(t.Context(), `SELECT extract(epoch FROM clock_timestamp())::float8`).Scan(&now); err != nil {
 			t.Fatal(err)
