@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -130,6 +131,23 @@ func (f *Folder) Where() string { return f.where }
 // Close makes what was handed over durable and lets the run go.
 func (f *Folder) Close() error { return f.run.Close() }
 
+// Discard lets a run go that has not begun (its items cannot be read, say) and
+// takes its file away, so that the same command may be given again. Of one that
+// has begun it is Close.
+func (f *Folder) Discard() error {
+	err := f.run.Close()
+	if f.Header.Digest != "" || f.shared {
+		return err
+	}
+	for _, end := range []string{"", "-wal", "-shm", ".lock"} {
+		if gone := os.Remove(filepath.Join(f.dir, runFile+end)); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+	}
+	_ = os.Remove(f.dir) // stays if there is something else in it
+	return err
+}
+
 // Begin implements [Log].
 func (f *Folder) Begin(ctx context.Context, items int, digest string) ([]Done, error) {
 	if f.Header.Digest == "" {
@@ -165,7 +183,7 @@ func (f *Folder) Done(ctx context.Context) ([]Done, error) {
 		d := Done{Index: row.Item, Key: row.Key, Outcome: row.Outcome}
 		var s summary
 		if err := json.Unmarshal(row.Summary, &s); err != nil {
-			return nil, fmt.Errorf("run %s: item %d: %w", f.where, row.Item, err)
+			return nil, fmt.Errorf("run %s: item %d: %w: %w", f.where, row.Item, err, store.ErrForeign)
 		}
 		d.Spend, _ = s.spend()
 		done = append(done, d)
@@ -222,7 +240,7 @@ func (f *Folder) record(row store.Row) (Record, error) {
 	var s summary
 	var b body
 	if err := errors.Join(json.Unmarshal(row.Summary, &s), json.Unmarshal(row.Body, &b)); err != nil {
-		return rec, fmt.Errorf("run %s: item %d: %w: the run was changed by something else than gnothi", f.where, row.Item, err)
+		return rec, fmt.Errorf("run %s: item %d: %w: %w", f.where, row.Item, err, store.ErrForeign)
 	}
 	rec.Spend, rec.WallMS = s.spend()
 	rec.Error, rec.Item, rec.Result = b.Error, b.Item, b.Result

@@ -30,6 +30,9 @@ const queued = 4096
 // ErrLocked says that another process writes to a run.
 var ErrLocked = errors.New("another process works on this run")
 
+// ErrForeign says that something else than gnothi wrote to a run.
+var ErrForeign = errors.New("the run was changed by something else than gnothi")
+
 // ErrNoRun says that a folder holds no run.
 var ErrNoRun = errors.New("no run there")
 
@@ -146,6 +149,9 @@ func openRun(ctx context.Context, path string, writes, fresh bool) (*Run, error)
 		}
 	} else {
 		query.Set("mode", "ro")
+		if whole(path) {
+			query.Set("immutable", "1")
+		}
 	}
 	source := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: query.Encode()}
 	db, err := sql.Open("sqlite", source.String())
@@ -160,6 +166,20 @@ func openRun(ctx context.Context, path string, writes, fresh bool) (*Run, error)
 		return nil, errors.Join(r.fail(err), r.shut())
 	}
 	return r, nil
+}
+
+// whole tells that a run lies in a folder where nothing may be written, all of it
+// in its file: SQLite, which writes down who reads, need not there.
+func whole(path string) bool {
+	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
+		return false
+	}
+	probe, err := os.CreateTemp(filepath.Dir(path), ".probe-*")
+	if err != nil {
+		return true
+	}
+	_ = errors.Join(probe.Close(), os.Remove(probe.Name())) // empty, and of no use to anybody
+	return false
 }
 
 // check says what is wrong with the file.
@@ -178,7 +198,7 @@ func (r *Run) check(ctx context.Context) error {
 	case version != runSchema:
 		return fmt.Errorf("run %s: its version is %d, this gnothi knows %d: use the gnothi that made it", r.path, version, runSchema)
 	case tables != 4:
-		return fmt.Errorf("run %s: tables are missing: the file was changed by something else than gnothi", r.path)
+		return fmt.Errorf("run %s: tables are missing: %w", r.path, ErrForeign)
 	}
 	return nil
 }
@@ -200,7 +220,9 @@ func (r *Run) fail(err error) error {
 // Header gives what the run was begun with.
 func (r *Run) Header(ctx context.Context) ([]byte, error) {
 	var header []byte
-	if err := r.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'header'`).Scan(&header); err != nil {
+	if err := r.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'header'`).Scan(&header); errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("run %s: it has no header: %w", r.path, ErrForeign)
+	} else if err != nil {
 		return nil, r.fail(err)
 	}
 	return header, nil
@@ -354,7 +376,7 @@ func (v rows) insert(ctx context.Context, tx *sql.Tx, into string, width int) er
 func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[Row, error] {
 	statement := `SELECT item, key, outcome, summary, NULL FROM items WHERE item >= ? ORDER BY item`
 	if bodies {
-		statement = `SELECT i.item, i.key, i.outcome, i.summary, b.body FROM items i JOIN bodies b ON b.item = i.item WHERE i.item >= ? ORDER BY i.item`
+		statement = `SELECT i.item, i.key, i.outcome, i.summary, b.body FROM items i LEFT JOIN bodies b ON b.item = i.item WHERE i.item >= ? ORDER BY i.item`
 	}
 	return func(yield func(Row, error) bool) {
 		found, err := r.db.QueryContext(ctx, statement, from)
@@ -367,6 +389,10 @@ func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[Row, er
 			var row Row
 			if err := found.Scan(&row.Item, &row.Key, &row.Outcome, &row.Summary, &row.Body); err != nil {
 				yield(Row{}, r.fail(err))
+				return
+			}
+			if bodies && row.Body == nil {
+				yield(row, fmt.Errorf("run %s: item %d: its record is gone, though it is done: %w", r.path, row.Item, ErrForeign))
 				return
 			}
 			if !yield(row, nil) {

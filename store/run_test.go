@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -195,5 +196,40 @@ func TestRunOnAFullDisk(t *testing.T) {
 	}
 	if n == 0 {
 		t.Error("what was durable is lost")
+	}
+}
+
+// An item whose record somebody took away is told, not left out of the count.
+func TestRecordsThatAreGone(t *testing.T) {
+	r, path := newRun(t)
+	for i := range 3 {
+		if err := r.AddRow(row(i, "right"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), `DELETE FROM bodies WHERE item = 1`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	look, err := store.ReadRun(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Close()
+	var last error
+	for _, err := range look.Rows(t.Context(), 0, true) {
+		last = err
+	}
+	if !errors.Is(last, store.ErrForeign) {
+		t.Errorf("%v", last)
 	}
 }

@@ -255,6 +255,9 @@ func (o evalOptions) resume(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return usage(err)
 	}
+	if info, err := os.Stat(h.Data); h.Data != "" && (err != nil || !info.IsDir()) {
+		return usagef("run %s was begun with the data in %s, and there is no such folder now: put it back", dir, h.Data)
+	}
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -318,7 +321,12 @@ func (o evalOptions) prepare(cmd *cobra.Command, c *config, n numbers, suite eva
 
 // ask runs what a folder still lacks, closes it, and tells what came out.
 func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Folder, r ready) (err error) {
-	defer func() { err = errors.Join(err, folder.Close()) }()
+	defer func() {
+		closed := folder.Discard()
+		if err == nil || closed != nil && !strings.Contains(err.Error(), closed.Error()) { // a full disk is told once
+			err = errors.Join(err, closed)
+		}
+	}()
 	if r.run == nil {
 		r.again = folder.Dir()
 		r.run = func(ctx context.Context, o eval.Options) (*eval.Report, error) {
@@ -458,6 +466,9 @@ func printStudy(w io.Writer, r *eval.Report) error {
 	}
 	for _, e := range r.Errors {
 		fmt.Fprintf(w, "failed: %s\n", e)
+	}
+	if more := o.Failed - len(r.Errors); more > 0 {
+		fmt.Fprintf(w, "failed: %d more; report.html and eval export have them all\n", more)
 	}
 	usd := fmt.Sprintf(", $%.4f", float64(r.Spend.NanoUSD)/1e9)
 	if r.Spend.Unpriced > 0 {
