@@ -295,7 +295,7 @@ func (f *Folder) WriteFile(name string, write func(*os.File) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // after the renaming there is none
+	defer os.Remove(tmp.Name()) // after the renaming there is none
 	err = errors.Join(write(tmp), tmp.Chmod(0o644), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), filepath.Join(f.dir, name))

@@ -307,7 +307,8 @@ func (r Record) NoModel() bool {
 	case 401, 402, 403, 404:
 		return true
 	}
-	return e.Temporary || e.Status == 0
+	// A 500 is as often what an item does to the server.
+	return e.Temporary && e.Status != 500 || e.Status == 0
 }
 
 // tally counts what has become durable.

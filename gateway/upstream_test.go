@@ -476,7 +476,8 @@ func TestClientLeavesUpstream(t *testing.T) {
 	var leaving [clients]context.Context
 	var ended [clients]chan struct{}
 	for i := range clients {
-		leaving[i], leave[i] = context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		leaving[i], leave[i] = ctx, cancel //nolint:fatcontext // each client has its own
 		ended[i] = make(chan struct{}, 100)
 	}
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {

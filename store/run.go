@@ -91,16 +91,14 @@ func CreateRun(ctx context.Context, path string, header []byte) (*Run, error) {
 		CREATE TABLE calls (item INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (item, key)) WITHOUT ROWID;
 		CREATE TABLE items (item INTEGER PRIMARY KEY, key TEXT NOT NULL, outcome TEXT NOT NULL, summary BLOB);
 		CREATE TABLE bodies (item INTEGER PRIMARY KEY, body BLOB NOT NULL);
-		PRAGMA user_version = 1`); err == nil {
-		_, err = r.db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('header', ?)`, header)
-		if err == nil {
-			go r.writer()
-			return r, nil
-		}
-	} else {
-		err = r.fail(err)
+		PRAGMA user_version = 1`); err != nil {
+		return nil, errors.Join(r.fail(err), r.shut())
 	}
-	return nil, errors.Join(err, r.shut())
+	if _, err := r.db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('header', ?)`, header); err != nil {
+		return nil, errors.Join(r.fail(err), r.shut())
+	}
+	go r.writer()
+	return r, nil
 }
 
 // OpenRun opens a run to go on with it, and refuses if another process does.

@@ -101,7 +101,7 @@ func (o importOptions) read(cmd *cobra.Command, files []string, to importer) (n,
 		first := true
 		for a, err := range interchange.Read(file, o.Options, &src) {
 			if err != nil {
-				if line, sample := new(*jsonl.LineError), new(*interchange.BadSample); o.skipBad && (errors.As(err, line) || errors.As(err, sample)) {
+				if line, sample := new(*jsonl.LineError), new(*interchange.SampleError); o.skipBad && (errors.As(err, line) || errors.As(err, sample)) {
 					bad++
 					fmt.Fprintln(cmd.ErrOrStderr(), err)
 					continue

@@ -497,7 +497,7 @@ func write(dir, name string, to func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // after the renaming there is none
+	defer os.Remove(tmp.Name()) // after the renaming there is none
 	err = errors.Join(to(tmp), tmp.Chmod(0o644), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), filepath.Join(dir, name))

@@ -18,7 +18,7 @@ func ExampleMake() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // of an example
+	defer os.RemoveAll(dir)
 	plan, err := card.NewPlan(m, "script:same", 1, llm.Limits{Calls: 200}, nil)
 	if err != nil {
 		fmt.Println(err)

@@ -519,7 +519,7 @@ func TestNoModel(t *testing.T) {
 	create(t, address, "fail", n, postgres.Pace{})
 	u.fail = func(prompt string) int {
 		if strings.HasPrefix(prompt, "7 ") || strings.HasPrefix(prompt, "8 ") || strings.HasPrefix(prompt, "59 second") {
-			return http.StatusInternalServerError
+			return http.StatusServiceUnavailable
 		}
 		return 0
 	}

@@ -199,22 +199,22 @@ func (s *Source) note(format string, args ...any) {
 	}
 }
 
-// BadSample says what is wrong with one sample of a file: with which member of a
+// SampleError says what is wrong with one sample of a file: with which member of a
 // log, or which sample or line. Those after it can be read.
-type BadSample struct {
+type SampleError struct {
 	File  string
 	Where string
 	Err   error
 }
 
 // Error implements error.
-func (e *BadSample) Error() string { return fmt.Sprintf("%s: %s: %v", e.File, e.Where, e.Err) }
+func (e *SampleError) Error() string { return fmt.Sprintf("%s: %s: %v", e.File, e.Where, e.Err) }
 
 // Unwrap gives the cause.
-func (e *BadSample) Unwrap() error { return e.Err }
+func (e *SampleError) Unwrap() error { return e.Err }
 
 // Read gives the answers of a file in its order, and fills in src as it goes. An
-// error that is a [BadSample] or a jsonl.LineError is of one sample, and reading
+// error that is a [SampleError] or a jsonl.LineError is of one sample, and reading
 // goes on after it if the caller does; any other one is the last. Names that end
 // in .eval, and all files that begin like a zip, are Inspect logs, other JSON
 // files the plain form of one, the rest, and "-" (standard input), sample files

@@ -155,7 +155,7 @@ func readEvalZip(path string, o Options, src *Source, yield func(*Answer, error)
 			return err
 		})
 		if err != nil {
-			return nil, &BadSample{path, m.Name, err}
+			return nil, &SampleError{path, m.Name, err}
 		}
 		return a, nil
 	}
@@ -336,7 +336,7 @@ func readEvalJSON(path string, o Options, src *Source, yield func(*Answer, error
 				line := s.line
 				a, err := inspectSample(s, o, src, h.Eval.Config.Epochs)
 				if err != nil {
-					bad := &BadSample{path, fmt.Sprintf("sample %d, line %d", i+1, line), err}
+					bad := &SampleError{path, fmt.Sprintf("sample %d, line %d", i+1, line), err}
 					if !errors.As(err, new(fieldError)) { // the reader is lost
 						return bad
 					}
@@ -364,7 +364,7 @@ func readEvalJSON(path string, o Options, src *Source, yield func(*Answer, error
 		h.take(o, src)
 		src.note("the log holds no samples")
 	case err != nil:
-		if bad := (*BadSample)(nil); !errors.As(err, &bad) {
+		if bad := (*SampleError)(nil); !errors.As(err, &bad) {
 			err = fmt.Errorf("%s: %w", path, err)
 		} else {
 			err = fmt.Errorf("%w; what comes after it cannot be read", bad)

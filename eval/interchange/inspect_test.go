@@ -170,7 +170,7 @@ func TestOtherScorerAndAsWrong(t *testing.T) {
 	if len(errs) != 6 || got["1"].Outcome != eval.OutcomeMeasured || src.Left["verdicts that are no share from 0 to 1"] != 1 {
 		t.Errorf("length: %v %v", errs, src.Left)
 	}
-	if bad := (*BadSample)(nil); !errors.As(errs[0], &bad) || !strings.Contains(errs[0].Error(), `log.eval: samples/1_epoch_2.json: field "scores": no scorer "length": there are exact`) {
+	if bad := (*SampleError)(nil); !errors.As(errs[0], &bad) || !strings.Contains(errs[0].Error(), `log.eval: samples/1_epoch_2.json: field "scores": no scorer "length": there are exact`) {
 		t.Errorf("no such scorer: %v", errs[0])
 	}
 }

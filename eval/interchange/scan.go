@@ -43,7 +43,7 @@ func (s *scanner) badf(format string, args ...any) error {
 
 // end words the end of the input, or another reason why there is no more.
 func (s *scanner) end(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("ends in the middle of a value, at line %d, byte %d: %w", s.line, s.at+1, io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("at line %d, byte %d: %w", s.line, s.at+1, err)

@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -153,20 +154,34 @@ func (b *browser) send(session, method string, params any) chan json.RawMessage 
 
 func (b *browser) call(session, method string, params any) map[string]any {
 	b.t.Helper()
-	select {
-	case raw := <-b.send(session, method, params):
-		var result map[string]any
-		if err := json.Unmarshal(raw, &result); err != nil {
-			b.t.Fatalf("%s: %v: %s", method, err, raw)
+	end := time.After(patience)
+	for {
+		select {
+		case raw := <-b.send(session, method, params):
+			// A page that is being left answers nothing; the next one does.
+			if method == "Runtime.evaluate" && bytes.Contains(raw, []byte("navigated or closed")) || bytes.Contains(raw, []byte("context was destroyed")) || bytes.Contains(raw, []byte("Cannot find context")) {
+				time.Sleep(20 * time.Millisecond)
+				continue
+			}
+			return b.reading(method, params, raw)
+		case <-end:
+			b.t.Fatalf("%s: no answer", method)
+			return nil
 		}
-		if e, ok := result["exceptionDetails"]; ok {
-			b.t.Fatalf("%s %v: %v", method, params, e)
-		}
-		return result
-	case <-time.After(patience):
-		b.t.Fatalf("%s: no answer", method)
-		return nil
 	}
+}
+
+// reading reads an answer of the browser.
+func (b *browser) reading(method string, params any, raw json.RawMessage) map[string]any {
+	b.t.Helper()
+	var result map[string]any
+	if err := json.Unmarshal(raw, &result); err != nil {
+		b.t.Fatalf("%s: %v: %s", method, err, raw)
+	}
+	if e, ok := result["exceptionDetails"]; ok {
+		b.t.Fatalf("%s %v: %v", method, params, e)
+	}
+	return result
 }
 
 // open goes to a page and waits until that is ready.

@@ -99,7 +99,7 @@ func write(ctx context.Context, w io.Writer, f *eval.Folder, suite eval.Suite, r
 			}
 		}
 	}
-	if err := t.ExecuteTemplate(out, "listend", v); err != nil {
+	if err := t.ExecuteTemplate(out, "listfoot", v); err != nil {
 		return err
 	}
 	if err := embed(ctx, out, f, suite, chosen); err != nil {

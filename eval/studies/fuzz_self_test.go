@@ -30,7 +30,9 @@ func FuzzSelfReaders(f *testing.F) {
 		if l, err := mood(reply); err == nil && !slices.Contains([]string{positiveMood, negativeMood, unknownMood}, l) {
 			t.Errorf("label %q", l)
 		}
-		unquoted(reply)
+		if len(unquoted(reply)) > len(reply) {
+			t.Errorf("%q grew", reply)
+		}
 		for _, kind := range []string{KnownThing, Unanswerable, MadeUp} {
 			r := UnknownItem{Kind: kind, Question: "What is it?", Answers: []string{"Paris"}}.read(reply)
 			if r.Declined && r.Grade == text.Wrong || kind != KnownThing && r.Grade == text.Refused {

@@ -73,9 +73,12 @@ func FirstGenerate() eval.Suite {
 		Items: eval.List(func(s eval.Source) ([]generateItem, error) {
 			var sample []generateItem
 			var facts []string
-			for q := range qaSource(eval.Source{Rand: s.Rand}, 200, func(q QA) bool {
+			for q, err := range qaSource(eval.Source{Rand: s.Rand}, 200, func(q QA) bool {
 				return !q.Unanswerable && (q.Kind == questions.Capitals || q.Kind == questions.Elements) && q.Level <= 3
 			}) {
+				if err != nil {
+					return nil, err
+				}
 				facts = append(facts, q.Answers[0])
 			}
 			for i := range cmp.Or(s.N, 100) {

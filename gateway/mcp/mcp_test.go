@@ -265,7 +265,7 @@ func TestBadInput(t *testing.T) {
 		{"check", object{"text": ""}, "text: is empty"},
 		{"check", object{"text": "Paris is big.", "samples": 1000}, "samples: 1000: want 1 to 50"},
 		{"score_answer", object{"question": capital}, "answer"},
-		{"score_answer", object{"question": capital, "answer": "Paris", "signals": []string{"consistency/agreemnt"}}, "agreement"},
+		{"score_answer", object{"question": capital, "answer": "Paris", "signals": []string{"consistency/agree"}}, "agreement"},
 		{"judge", object{"question": capital, "candidates": object{}}, "candidates: 0"},
 		{"judge", object{"question": capital, "candidates": many}, "candidates: 30"},
 		{"judge", object{"question": capital, "candidates": object{"a": "x", "tie": "y"}}, "tie"},

@@ -180,12 +180,13 @@ func (q *Rate) take(asked []*taker, requests, tokens float64) (n int, wait time.
 		}
 		r.fill(passed, requests)
 		t.fill(passed, tokens)
-		for n = 0; n < len(asked); n++ {
-			if wait = max(r.wait(asked[n].requests), t.wait(asked[n].tokens)); wait > 0 {
+		for _, a := range asked {
+			if wait = max(r.wait(a.requests), t.wait(a.tokens)); wait > 0 {
 				break
 			}
-			r.level -= float64(asked[n].requests)
-			t.level -= float64(asked[n].tokens)
+			r.level -= float64(a.requests)
+			t.level -= float64(a.tokens)
+			n++
 		}
 		_, err := tx.Exec(ctx, `UPDATE gnothi.rate SET requests = $3, tokens = $4, at = GREATEST(at, at + make_interval(secs => $5)) WHERE run = $1 AND name = $2`,
 			q.r.run, q.name, r.level, t.level, passed)
