@@ -146,6 +146,9 @@ func (c *Comparison) measures(suite Suite, a, b Side) error {
 		tested = append(tested, &c.Right.Change)
 	}
 	for _, m := range rb.figures() {
+		if c.Right != nil && m.Name == rightOfAnswered {
+			continue // its difference is paired, and stands above
+		}
 		if x, ok := of[m.Name]; ok {
 			c.Differences = append(c.Differences, Difference{m.Name, x, m.Figure, differ(x, m.Figure)})
 		}

@@ -343,3 +343,26 @@ func TestMeasuresSayWhyThereIsNoFigure(t *testing.T) {
 		t.Errorf("a mean of nothing: %s, %v", raw, err)
 	}
 }
+
+// An item to which nothing was said is unparsed, and told apart from those to
+// which something unreadable was, whether the study returns a result or an error.
+func TestEmptyRepliesAreCounted(t *testing.T) {
+	s := study(item{1, "blank"}, item{2, "blank"}, item{3, "odd"}, item{4, "yes"})
+	s.Ask = func(ctx context.Context, session *eval.Session, i item) (result, error) {
+		reply, err := session.Aside(ctx, monitor.Aside{Role: "ask", Text: i.What, MaxTokens: 8})
+		if err == nil && reply.Text != "yes" {
+			err = eval.ErrUnparsed
+		}
+		return result{Text: reply.Text}, err
+	}
+	m := script.New(func(op llm.Op, _ int) script.Reply {
+		if strings.Contains(script.Prompt(op.Request), "blank") {
+			return script.Reply{Text: " \n"}
+		}
+		return script.Reply{Text: script.Prompt(op.Request)}
+	})
+	report, err := eval.Run(t.Context(), s, eval.Subject{Model: m}, eval.Options{Seed: 1})
+	if want := (eval.Outcomes{Right: 1, Unparsed: 3, Empty: 2}); err != nil || report.Outcomes != want {
+		t.Errorf("%+v, %v, want %+v", report.Outcomes, err, want)
+	}
+}

@@ -31,6 +31,7 @@ type Header struct {
 	Limit   int       `json:"limit,omitempty"`
 	Seed    uint64    `json:"seed"`
 	Tokens  int       `json:"max_tokens,omitempty"`
+	Pace    string    `json:"concurrency,omitempty"` // what the user asked for; a resumed run keeps it
 	Created time.Time `json:"created"`
 	// Items and Digest are set when the run begins.
 	Items  int    `json:"items"`

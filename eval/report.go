@@ -32,6 +32,7 @@ type Outcomes struct {
 	Wrong    int `json:"wrong"`
 	Refused  int `json:"refused"`
 	Unparsed int `json:"unparsed"`
+	Empty    int `json:"empty,omitempty"` // of the unparsed, those to which every reply was empty
 	Failed   int `json:"failed"`
 	Measured int `json:"measured"` // results that are neither right nor wrong
 	Unasked  int `json:"unasked"`  // the budget ended, or the run was interrupted
@@ -57,6 +58,9 @@ func NewReport(suite Suite, model string, n int, records iter.Seq2[Record, error
 				err = fmt.Errorf("record %d: unknown outcome %q", rec.Index, rec.Outcome)
 			}
 			report.Spend = report.Spend.Plus(rec.Spend)
+			if rec.Outcome == OutcomeUnparsed && rec.Error == emptyReply {
+				report.Outcomes.Empty++
+			}
 			if rec.Outcome == OutcomeFailed && len(report.Errors) < manyErrors {
 				report.Errors = append(report.Errors, fmt.Sprintf("item %d: %s", rec.Index, rec.Error))
 			}

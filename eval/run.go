@@ -11,6 +11,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -371,13 +372,14 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 	name := w.suite.Describe().Name
 	rec := Record{Study: name, Key: task.Key, Index: task.Index, Item: task.Item}
 	journal := w.o.Log.Journal(task.Index)
+	var replies, words atomic.Bool
 	var cut atomic.Bool // a call was refused by the stop: what the item came to is not its result, even if its policy bore that
 	subject := w.subject.each(func(m llm.Model) llm.Model {
 		m = noticing{llm.Stoppable(m, w.o.Stop), &cut}
 		if journal != nil {
 			m = llm.Journalled(m, journal)
 		}
-		return m
+		return listening{m, &replies, &words}
 	})
 	ledger := w.account.Sub()
 	t := monitor.NewTrial(monitor.TrialOptions{Model: subject.Model, Ledger: ledger, Seed: llm.Derive(w.o.Seed, "eval/"+name+"/"+task.Key, 0)})
@@ -393,6 +395,9 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 		err = llm.ErrStopped
 	}
 	if err == nil {
+		if rec.Outcome == OutcomeUnparsed && replies.Load() && !words.Load() {
+			rec.Error = emptyReply
+		}
 		return rec
 	}
 	rec.Result, rec.Error, rec.cause = nil, err.Error(), err
@@ -403,6 +408,9 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 		rec.Outcome = OutcomeRefused
 	case errors.Is(err, ErrUnparsed), errors.Is(err, text.ErrNoConfidence):
 		rec.Outcome = OutcomeUnparsed
+		if replies.Load() && !words.Load() {
+			rec.Error = emptyReply
+		}
 	default:
 		rec.Outcome = OutcomeFailed
 	}
@@ -420,6 +428,29 @@ func (m noticing) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	res, err := m.Model.Do(ctx, op)
 	if errors.Is(err, llm.ErrStopped) {
 		m.cut.Store(true)
+	}
+	return res, err
+}
+
+// emptyReply is why an item is unparsed to which no reply held a word.
+const emptyReply = "empty reply"
+
+// listening notices whether there were replies, and words in them.
+type listening struct {
+	llm.Model
+	replies, words *atomic.Bool
+}
+
+// Do implements llm.Model.
+func (m listening) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
+	res, err := m.Model.Do(ctx, op)
+	if res != nil && op.Kind == llm.Generate {
+		for _, c := range res.Choices {
+			m.replies.Store(true)
+			if strings.TrimSpace(c.Text) != "" {
+				m.words.Store(true)
+			}
+		}
 	}
 	return res, err
 }

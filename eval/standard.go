@@ -175,7 +175,7 @@ func share(name string, y []float64, clusters []string) Measure {
 func (s *standard) sum() Standard {
 	var out Standard
 	if s.graded > 0 {
-		out.Headline = append(out.Headline, share("right, of those answered", s.y, s.clusters))
+		out.Headline = append(out.Headline, share(rightOfAnswered, s.y, s.clusters))
 		if s.done > s.graded {
 			out.Headline = append(out.Headline, share("right, if all others were wrong", s.all, s.allClusters))
 		}
@@ -216,6 +216,9 @@ func (s *standard) detection() *DetectionReport {
 	}
 	return r
 }
+
+// rightOfAnswered names the first headline.
+const rightOfAnswered = "right, of those answered"
 
 // riskPoints is how many points of a risk–coverage curve a report keeps.
 const riskPoints = 100

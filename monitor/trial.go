@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"gnothi/llm"
@@ -102,6 +103,9 @@ func (t *Trial) Candidate(c llm.Choice, origin Origin, parent *Candidate) *Candi
 	answer := task.Extract(text.Sanitise(c.Text))
 	if _, degenerate := text.Degenerate(c.Text, t.Question.Text); degenerate {
 		answer = text.Answer{Kind: t.Question.Kind}
+	}
+	if c.Finish == "content_filter" && strings.TrimSpace(c.Text) == "" {
+		answer = text.Answer{Kind: t.Question.Kind, Status: text.Refused} // the provider declined for the model
 	}
 	return &Candidate{Choice: c, Answer: answer, Key: task.Key(answer), Origin: origin, Parent: parent}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -211,7 +212,7 @@ func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
 	}
 	policy, _ := cmd.Flags().GetString("policy") // the configuration's is for questions that users ask
 	h := eval.Header{Gnothi: version(), Study: name, Spec: c.String("model"), Peers: o.peers, Judge: o.judge, Policy: policy,
-		Limit: o.limit, Seed: n.seed, Tokens: o.maxTokens, Created: time.Now().UTC().Truncate(time.Second)}
+		Limit: o.limit, Pace: o.concurrency, Seed: n.seed, Tokens: o.maxTokens, Created: time.Now().UTC().Truncate(time.Second)}
 	if o.data != "" {
 		if h.Data, err = filepath.Abs(o.data); err != nil {
 			return usage(err)
@@ -267,6 +268,7 @@ func (o evalOptions) resume(cmd *cobra.Command, dir string) (err error) {
 		return err
 	}
 	n.seed = h.Seed
+	o.concurrency = cmp.Or(o.concurrency, h.Pace)
 	ready, err := o.prepare(cmd, c, n, suite, h)
 	if err != nil {
 		return err
@@ -439,6 +441,9 @@ func printStudy(w io.Writer, r *eval.Report) error {
 		if p.n > 0 || p.zero {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
+	}
+	if o.Empty > 0 {
+		parts = append(parts, fmt.Sprintf("%d of the unparsed empty", o.Empty))
 	}
 	fmt.Fprintf(w, "%s\n\n", strings.Join(parts, ", "))
 	own := map[string]bool{}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,11 @@ done.`,
 			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 				return encode(cmd, report)
 			}
-			return printStudy(cmd.OutOrStdout(), report)
+			err = printStudy(cmd.OutOrStdout(), report)
+			if n := report.Outcomes.Unasked; n > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%d items are not done: the run goes on, or was cut off (gnothi eval resume %s)\n", n, args[0])
+			}
+			return err
 		},
 	}
 	cmd.Flags().IntVar(&items, "items", page.DefaultItems, "most items in report.html besides those that failed")
