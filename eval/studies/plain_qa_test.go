@@ -136,7 +136,7 @@ func short(v float64) float64 { return float64(int(v*1e7+.5)) / 1e7 }
 func TestPlainQAOutcomes(t *testing.T) {
 	dir := plainFolder(t)
 	for said, want := range map[string]eval.Outcomes{
-		"":                   {Unparsed: 6},
+		"":                   {Unparsed: 6, Empty: 6},
 		"I cannot help you.": {Right: 1, Refused: 5},
 		"Paris":              {Right: 1, Wrong: 3, Unparsed: 2},
 	} {
