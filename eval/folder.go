@@ -292,14 +292,19 @@ func (f *Folder) WriteFile(name string, write func(*os.File) error) error {
 			return err
 		}
 	}
-	tmp, err := os.CreateTemp(f.dir, name+".*")
+	return WriteFile(f.dir, name, write)
+}
+
+// WriteFile writes a file of a folder, whole or not at all.
+func WriteFile(dir, name string, write func(*os.File) error) error {
+	tmp, err := os.CreateTemp(dir, name+".*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp.Name()) // after the renaming there is none
 	err = errors.Join(write(tmp), tmp.Chmod(0o644), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(f.dir, name))
+		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
 	}
 	return err
 }

@@ -372,14 +372,13 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 	name := w.suite.Describe().Name
 	rec := Record{Study: name, Key: task.Key, Index: task.Index, Item: task.Item}
 	journal := w.o.Log.Journal(task.Index)
-	var replies, words atomic.Bool
-	var cut atomic.Bool // a call was refused by the stop: what the item came to is not its result, even if its policy bore that
+	var seen notice
 	subject := w.subject.each(func(m llm.Model) llm.Model {
-		m = noticing{llm.Stoppable(m, w.o.Stop), &cut}
+		m = llm.Stoppable(m, w.o.Stop)
 		if journal != nil {
 			m = llm.Journalled(m, journal)
 		}
-		return listening{m, &replies, &words}
+		return noticing{m, &seen}
 	})
 	ledger := w.account.Sub()
 	t := monitor.NewTrial(monitor.TrialOptions{Model: subject.Model, Ledger: ledger, Seed: llm.Derive(w.o.Seed, "eval/"+name+"/"+task.Key, 0)})
@@ -391,64 +390,59 @@ func (w *Worker) Ask(ctx context.Context, task Task) Record {
 	var err error
 	rec.Result, rec.Outcome, err = w.suite.ask(ctx, session, task.Item)
 	rec.Spend, rec.WallMS = spendOf(ledger.Spent()), time.Since(start).Milliseconds()
-	if err == nil && (cut.Load() || ctx.Err() != nil) {
+	if err == nil && (seen.cut.Load() || ctx.Err() != nil) {
 		err = llm.ErrStopped
 	}
-	if err == nil {
-		if rec.Outcome == OutcomeUnparsed && replies.Load() && !words.Load() {
-			rec.Error = emptyReply
-		}
-		return rec
+	if err != nil {
+		rec.Result, rec.Outcome, rec.Error, rec.cause = nil, outcomeOf(ctx, err), err.Error(), err
 	}
-	rec.Result, rec.Error, rec.cause = nil, err.Error(), err
-	switch {
-	case ctx.Err() != nil, errors.Is(err, llm.ErrBudget), errors.Is(err, llm.ErrStopped):
-		rec.Outcome = OutcomeUnasked
-	case errors.Is(err, ErrRefused):
-		rec.Outcome = OutcomeRefused
-	case errors.Is(err, ErrUnparsed), errors.Is(err, text.ErrNoConfidence):
-		rec.Outcome = OutcomeUnparsed
-		if replies.Load() && !words.Load() {
-			rec.Error = emptyReply
-		}
-	default:
-		rec.Outcome = OutcomeFailed
+	if rec.Outcome == OutcomeUnparsed && seen.replies.Load() && !seen.words.Load() {
+		rec.Error = emptyReply
 	}
 	return rec
 }
 
-// noticing notices that a call was refused because the run is to stop.
+// outcomeOf is what becomes of an item that has no result.
+func outcomeOf(ctx context.Context, err error) string {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, llm.ErrBudget), errors.Is(err, llm.ErrStopped):
+		return OutcomeUnasked
+	case errors.Is(err, ErrRefused):
+		return OutcomeRefused
+	case errors.Is(err, ErrUnparsed), errors.Is(err, text.ErrNoConfidence):
+		return OutcomeUnparsed
+	}
+	return OutcomeFailed
+}
+
+// emptyReply is why an item is unparsed to which no reply held a word.
+const emptyReply = "empty reply"
+
+// notice is what was noticed of an item's calls.
+type notice struct {
+	// A call was refused by the stop: what the item came to is not its result, even
+	// if its policy bore that.
+	cut            atomic.Bool
+	replies, words atomic.Bool // there were replies, and words in them
+}
+
+// noticing notices what becomes of calls.
 type noticing struct {
 	llm.Model
-	cut *atomic.Bool
+	seen *notice
 }
 
 // Do implements llm.Model.
 func (m noticing) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	res, err := m.Model.Do(ctx, op)
 	if errors.Is(err, llm.ErrStopped) {
-		m.cut.Store(true)
+		m.seen.cut.Store(true)
 	}
-	return res, err
-}
-
-// emptyReply is why an item is unparsed to which no reply held a word.
-const emptyReply = "empty reply"
-
-// listening notices whether there were replies, and words in them.
-type listening struct {
-	llm.Model
-	replies, words *atomic.Bool
-}
-
-// Do implements llm.Model.
-func (m listening) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
-	res, err := m.Model.Do(ctx, op)
 	if res != nil && op.Kind == llm.Generate {
 		for _, c := range res.Choices {
-			m.replies.Store(true)
+			m.seen.replies.Store(true)
 			if strings.TrimSpace(c.Text) != "" {
-				m.words.Store(true)
+				m.seen.words.Store(true)
 			}
 		}
 	}

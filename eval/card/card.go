@@ -493,14 +493,5 @@ func encode(w io.Writer, v any) error {
 }
 
 func write(dir, name string, to func(io.Writer) error) error {
-	tmp, err := os.CreateTemp(dir, name+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // after the renaming there is none
-	err = errors.Join(to(tmp), tmp.Chmod(0o644), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
-	}
-	return err
+	return eval.WriteFile(dir, name, func(f *os.File) error { return to(f) })
 }

@@ -546,11 +546,16 @@ func (e *Explorer) measure(ctx context.Context) error {
 	return nil
 }
 
-func (e *Explorer) serveReport(w http.ResponseWriter, r *http.Request) error {
+// latest gives the report and its page as they were last measured.
+func (e *Explorer) latest(ctx context.Context) (*eval.Report, []byte, error) {
 	e.mu.Lock()
-	err := e.measure(r.Context())
-	page := e.page
-	e.mu.Unlock()
+	defer e.mu.Unlock()
+	err := e.measure(ctx)
+	return e.report, e.page, err
+}
+
+func (e *Explorer) serveReport(w http.ResponseWriter, r *http.Request) error {
+	_, page, err := e.latest(r.Context())
 	if err != nil {
 		return err
 	}
@@ -560,10 +565,7 @@ func (e *Explorer) serveReport(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (e *Explorer) serveJSON(w http.ResponseWriter, r *http.Request) error {
-	e.mu.Lock()
-	err := e.measure(r.Context())
-	report := e.report
-	e.mu.Unlock()
+	report, _, err := e.latest(r.Context())
 	if err != nil {
 		return err
 	}
@@ -571,10 +573,7 @@ func (e *Explorer) serveJSON(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (e *Explorer) serveFile(w http.ResponseWriter, r *http.Request) error {
-	e.mu.Lock()
-	err := e.measure(r.Context())
-	report := e.report
-	e.mu.Unlock()
+	report, _, err := e.latest(r.Context())
 	if err != nil {
 		return err
 	}
