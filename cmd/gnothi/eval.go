@@ -252,31 +252,15 @@ func (o evalOptions) resume(cmd *cobra.Command, dir string) (err error) {
 		}
 	}()
 	h := folder.Header
-	suite, err := catalog.Suite(h.Study)
-	if err != nil {
-		return usage(err)
-	}
 	if info, err := os.Stat(h.Data); h.Data != "" && (err != nil || !info.IsDir()) {
 		return usagef("run %s was begun with the data in %s, and there is no such folder now: put it back", dir, h.Data)
 	}
-	c, err := loadConfig(cmd.Flags())
-	if err != nil {
-		return err
-	}
-	n, err := c.numbers()
-	if err != nil {
-		return err
-	}
-	n.seed = h.Seed
 	o.concurrency = cmp.Or(o.concurrency, h.Pace)
-	ready, err := o.prepare(cmd, c, n, suite, h)
+	suite, _, ready, err := o.reopen(cmd, h, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ready.close()) }()
-	if is := ready.subject.Model.ID().String(); is != h.Model {
-		return usagef("run %s was begun with %s; %s is %s now", dir, h.Model, h.Spec, is)
-	}
 	if o.failed {
 		again, err := folder.Forget(cmd.Context(), eval.OutcomeFailed)
 		if err != nil {
@@ -286,6 +270,29 @@ func (o evalOptions) resume(cmd *cobra.Command, dir string) (err error) {
 	}
 	opened = false
 	return o.ask(cmd, suite, folder, ready)
+}
+
+// reopen opens the suite and the models of a run that was begun before, and makes
+// sure that they are the same.
+func (o evalOptions) reopen(cmd *cobra.Command, h eval.Header, run string) (suite eval.Suite, n numbers, r ready, err error) {
+	if suite, err = catalog.Suite(h.Study); err != nil {
+		return nil, n, r, usage(err)
+	}
+	c, err := loadConfig(cmd.Flags())
+	if err != nil {
+		return nil, n, r, err
+	}
+	if n, err = c.numbers(); err != nil {
+		return nil, n, r, err
+	}
+	n.seed = h.Seed
+	if r, err = o.prepare(cmd, c, n, suite, h); err != nil {
+		return nil, n, r, err
+	}
+	if is := r.subject.Model.ID().String(); is != h.Model {
+		return nil, n, r, errors.Join(usagef("run %s was begun with %s; %s is %s here", run, h.Model, h.Spec, is), r.close())
+	}
+	return suite, n, r, nil
 }
 
 // ready is what a run needs besides its folder.

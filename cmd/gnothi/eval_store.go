@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"gnothi/catalog"
 	"gnothi/eval"
 	"gnothi/eval/cluster"
 	"gnothi/store"
@@ -145,29 +144,12 @@ func (o evalOptions) work(cmd *cobra.Command, place string, reopen bool) (err er
 			err = errors.Join(err, run.Close())
 		}
 	}()
-	h := run.Header
-	suite, err := catalog.Suite(h.Study)
-	if err != nil {
-		return usage(err)
-	}
-	c, err := loadConfig(cmd.Flags())
-	if err != nil {
-		return err
-	}
-	n, err := c.numbers()
-	if err != nil {
-		return err
-	}
-	n.seed = h.Seed
 	o.quota = run.Quota
-	ready, err := o.prepare(cmd, c, n, suite, h)
+	suite, n, ready, err := o.reopen(cmd, run.Header, run.Where())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ready.close()) }()
-	if is := ready.subject.Model.ID().String(); is != h.Model {
-		return usagef("run %s was begun with %s; %s is %s here", run.Where(), h.Model, h.Spec, is)
-	}
 	if !o.created {
 		if err := o.join(cmd, n, run, suite, ready.options, reopen); err != nil {
 			return err

@@ -184,19 +184,6 @@ func open(t *testing.T, address, name string) *cluster.Run {
 	return r
 }
 
-// query is the database behind the run's back.
-func query(t *testing.T, address, statement string) {
-	t.Helper()
-	c, err := pgx.Connect(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close(t.Context())
-	if _, err := c.Exec(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // eventually waits for a condition on the database.
 func eventually(t *testing.T, address, what, condition string) {
 	t.Helper()
@@ -356,7 +343,7 @@ func TestKilledWorker(t *testing.T) {
 		t.Fatal("the survivor is through though the lease is not over")
 	default:
 	}
-	query(t, address, `UPDATE gnothi.worker SET lease = '1 second' WHERE reserved[1] >= 8 AND ended IS NULL`)
+	pgtest.Exec(t, address, `UPDATE gnothi.worker SET lease = '1 second' WHERE reserved[1] >= 8 AND ended IS NULL`)
 	<-done
 	if err != nil {
 		t.Fatal(err)

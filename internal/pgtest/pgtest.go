@@ -267,3 +267,16 @@ func (s *Server) end() {
 
 // Hidden tells whether a text shows the password.
 func Hidden(text string) bool { return !strings.Contains(text, Password) }
+
+// Exec runs a statement in a database, behind the back of who works on it.
+func Exec(t *testing.T, address, statement string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	if _, err := c.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -80,18 +80,6 @@ func join(t *testing.T, db *postgres.DB, name string, lease time.Duration) *post
 	return r
 }
 
-func exec(t *testing.T, address, statement string) {
-	t.Helper()
-	c, err := pgx.Connect(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close(t.Context())
-	if _, err := c.Exec(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // done writes a task's row and waits for it.
 func done(t *testing.T, r *postgres.Run, task postgres.Task) postgres.Verdict {
 	durable := make(chan struct{})
@@ -259,7 +247,7 @@ func TestLeaseIsOver(t *testing.T) {
 	for range 4 {
 		<-inHand
 	}
-	exec(t, address, `UPDATE gnothi.worker SET ended = clock_timestamp()`) // as others do once a lease is over
+	pgtest.Exec(t, address, `UPDATE gnothi.worker SET ended = clock_timestamp()`) // as others do once a lease is over
 	close(over)
 	if err := <-result; !errors.Is(err, postgres.ErrLease) || !strings.Contains(err.Error(), "#r: ") {
 		t.Errorf("the slow one: %v", err)
@@ -282,7 +270,7 @@ func TestLeaseIsOver(t *testing.T) {
 // A lease that is short ends by itself, while another worker is at it.
 func TestShortLease(t *testing.T) {
 	db, address := create(t, "r", 6, postgres.Pace{Ceiling: postgres.Cost{Calls: 6}})
-	exec(t, address, `INSERT INTO gnothi.worker (run, name, lease, reserved) SELECT run, 'dead', '300 milliseconds', '{5,0,0}' FROM gnothi.run;
+	pgtest.Exec(t, address, `INSERT INTO gnothi.worker (run, name, lease, reserved) SELECT run, 'dead', '300 milliseconds', '{5,0,0}' FROM gnothi.run;
 		UPDATE gnothi.river_job SET state = 'running', attempted_at = now(), attempted_by = '{someone,dead}' WHERE (args->>'item')::int < 3`)
 	r := join(t, db, "r", long)
 	var seen atomic.Int32
@@ -399,7 +387,7 @@ func TestBadDatabases(t *testing.T) {
 	if made.Load() != 1 {
 		t.Errorf("%d made the same run", made.Load())
 	}
-	exec(t, address, `UPDATE gnothi.version SET version = 99`)
+	pgtest.Exec(t, address, `UPDATE gnothi.version SET version = 99`)
 	if _, err := db.Open(t.Context(), "half"); err == nil || !strings.Contains(err.Error(), "99") {
 		t.Errorf("tables of another version: %v", err)
 	}
