@@ -17,6 +17,7 @@ import (
 	"gnothi/llm"
 	"gnothi/llm/script"
 	"gnothi/monitor"
+	"gnothi/store"
 	"gnothi/text"
 )
 
@@ -196,6 +197,69 @@ func TestBudgetIsACeiling(t *testing.T) {
 	report, records, err := run(t, study(items...), eval.Options{Seed: 1, Concurrency: 8, Limits: llm.Limits{Calls: 12}})
 	if err != nil || report.Spend.Calls != 12 || report.Outcomes.Right != 12 || report.Outcomes.Unasked != 38 || len(records) != 12 {
 		t.Errorf("%+v, %d records, %v", report, len(records), err)
+	}
+}
+
+// thrice asks three times about each item.
+func thrice(items int) eval.Suite {
+	var all []item
+	for i := range items {
+		all = append(all, item{i, "yes"})
+	}
+	s := study(all...)
+	once := s.Ask
+	s.Ask = func(ctx context.Context, session *eval.Session, i item) (r result, err error) {
+		for k := range 3 {
+			if r, err = once(ctx, session, item{3*i.Number + k, i.What}); err != nil {
+				return r, err
+			}
+		}
+		return r, nil
+	}
+	return s
+}
+
+// A budget goes to items that it can finish, however many could be asked at a
+// time.
+func TestBudgetIsNotFrittered(t *testing.T) {
+	report, _, err := run(t, thrice(50), eval.Options{Seed: 1, Concurrency: 32, Limits: llm.Limits{Calls: 20}})
+	if err != nil || report.Spend.Calls != 18 || report.Unfinished.Calls != 2 || report.Outcomes.Right != 6 || report.Outcomes.Unasked != 44 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// What was paid for an item that a budget cut off counts against the ceiling of
+// the resumed run, and is not paid again.
+func TestUnfinishedIsPaidOnce(t *testing.T) {
+	s, m, dir := thrice(4), script.Texts("yes"), filepath.Join(t.TempDir(), "run")
+	o := eval.Options{Seed: 1, Concurrency: 1, Limits: llm.Limits{Calls: 5}}
+	for _, c := range []struct{ calls, right, spent, unfinished, asked int64 }{
+		{calls: 5, right: 1, spent: 3, unfinished: 2, asked: 5},
+		{calls: 5, right: 1, spent: 3, unfinished: 2, asked: 5},
+		{calls: 10, right: 3, spent: 9, unfinished: 1, asked: 10},
+		{calls: 0, right: 4, spent: 12, asked: 12},
+	} {
+		log, err := eval.OpenRun(t.Context(), dir)
+		if errors.Is(err, store.ErrNoRun) {
+			log, err = eval.CreateRun(t.Context(), dir, eval.Header{Study: "demo"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Log, o.Limits.Calls = log, c.calls
+		report, err := eval.Run(t.Context(), s, eval.Subject{Model: llm.Metered(m, &llm.Price{Input: 1, Output: 10})}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := log.Report(t.Context(), s)
+		if err := errors.Join(err, log.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []*eval.Report{report, again} {
+			if r.Outcomes.Right != int(c.right) || r.Spend.Calls != c.spent || r.Unfinished.Calls != c.unfinished || len(m.Ops()) != int(c.asked) {
+				t.Errorf("ceiling %d: %+v, unfinished %+v, %d asked", c.calls, r.Outcomes, r.Unfinished, len(m.Ops()))
+			}
+		}
 	}
 }
 

@@ -48,8 +48,8 @@ type Folder struct {
 	dir    string
 	where  string // what messages call it
 	run    Keeper
-	begun  map[int]bool // items with calls of an earlier life
-	shared bool         // others work on it too: any item may have such calls
+	begun  map[int]Spend // items with calls of an earlier life, and what those cost
+	shared bool          // others work on it too: any item may have such calls
 }
 
 // Keeper is what keeps the rows and calls of a run: [store.Run], and its like in
@@ -166,12 +166,34 @@ func (f *Folder) Begin(ctx context.Context, items int, digest string) ([]Done, e
 	if err != nil {
 		return nil, err
 	}
-	begun, err := f.run.Begun(ctx)
-	f.begun = map[int]bool{}
-	for _, i := range begun {
-		f.begun[i] = true
+	if f.shared {
+		return done, nil
+	}
+	f.begun, err = f.unfinished(ctx)
+	for i, spend := range f.begun {
+		done = append(done, Done{Index: i, Spend: spend})
 	}
 	return done, err
+}
+
+// unfinished gives what was paid for each item that has calls and no record.
+func (f *Folder) unfinished(ctx context.Context) (map[int]Spend, error) {
+	begun, err := f.run.Begun(ctx)
+	out := make(map[int]Spend, len(begun))
+	for _, i := range begun {
+		calls, err := f.Calls(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		var sum llm.Spend
+		for _, c := range calls {
+			if c.Spend != nil {
+				sum = sum.Plus(llm.Spend(*c.Spend))
+			}
+		}
+		out[i] = spendOf(sum)
+	}
+	return out, err
 }
 
 // Done lists what has a record, without reading the records.
@@ -282,7 +304,13 @@ func (f *Folder) Report(ctx context.Context, suite Suite) (*Report, error) {
 	if f.Header.Digest == "" {
 		return nil, fmt.Errorf("run %s: it was cut off before it had begun; resume it", f.where)
 	}
-	return NewReport(suite, f.Header.Model, f.Header.Items, f.Records(ctx, 0))
+	report, err := NewReport(suite, f.Header.Model, f.Header.Items, f.Records(ctx, 0))
+	if err != nil || report.Outcomes.Unasked == 0 {
+		return report, err
+	}
+	unfinished, err := f.unfinished(ctx)
+	report.Unfinished = sumSpend(unfinished)
+	return report, err
 }
 
 // WriteFile writes a file of the run's folder, whole or not at all.
@@ -312,7 +340,7 @@ func WriteFile(dir, name string, write func(*os.File) error) error {
 // Journal implements [Log].
 func (f *Folder) Journal(item int) llm.Journal {
 	j := &journal{run: f.run, item: item}
-	if f.shared || f.begun[item] {
+	if _, begun := f.begun[item]; f.shared || begun {
 		j.old, j.err = f.written(item)
 	}
 	return j

@@ -14,8 +14,8 @@ import (
 // Log is where a run is kept. It is safe for concurrent use.
 type Log interface {
 	// Begin says what the run is of: how many items, and a digest of them. A log
-	// of an earlier life of the same run says what is done; of another run, it is
-	// an error that wraps [ErrChanged].
+	// of an earlier life of the same run says what is done, and what was paid for
+	// items that are not; of another run, it is an error that wraps [ErrChanged].
 	Begin(ctx context.Context, items int, digest string) ([]Done, error)
 	// Journal is where the calls of an item are written down; nil: nowhere.
 	Journal(item int) llm.Journal
@@ -28,7 +28,7 @@ type Log interface {
 	Records(ctx context.Context, from int) iter.Seq2[Record, error]
 }
 
-// Done is an item that has a record.
+// Done is an item that has a record, or, with no outcome, one that has calls.
 type Done struct {
 	Index   int
 	Key     string

@@ -22,6 +22,9 @@ type Report struct {
 	Standard
 	Measures []Measure `json:"measures"`
 	Spend    Spend     `json:"spend"`
+	// Unfinished was paid for items that a budget or an interruption cut off; a
+	// resumed run goes on from there.
+	Unfinished Spend `json:"unfinished,omitzero"`
 	// Errors are the first of those that failed, by item.
 	Errors []string `json:"errors,omitempty"`
 }

@@ -175,7 +175,13 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 	}
 	r := &tally{Progress: Progress{Total: len(p.keys)}, tell: o.Progress}
 	finished := make([]bool, len(p.keys))
+	unfinished := map[int]Spend{} // paid for items that have no record
 	for _, d := range done {
+		if d.Outcome == "" && d.Index >= 0 && d.Index < len(p.keys) {
+			unfinished[d.Index] = d.Spend
+			w.charge(d.Spend)
+			continue
+		}
 		if d.Index < 0 || d.Index >= len(p.keys) || d.Key != p.keys[d.Index] || !r.Outcomes.count(d.Outcome) {
 			return fail(fmt.Errorf("item %d of the run (key %s, outcome %q) is none of this suite: the run was changed by something else than gnothi; begin a new one", d.Index, d.Key, d.Outcome))
 		}
@@ -193,6 +199,8 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 	down := &outage{most: max(leastOutage, 2*o.Concurrency)}
 	var group errgroup.Group
 	group.SetLimit(max(1, o.Concurrency))
+	gate := newGate(w.account)
+	var paid sync.Mutex // of unfinished
 	for task, err := range p.tasks() {
 		if err != nil {
 			cancel(err)
@@ -203,12 +211,23 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 		if finished[task.Index] {
 			continue
 		}
+		gate.enter()
 		group.Go(func() error {
+			var rec Record
+			defer func() { gate.leave(rec.Spend, rec.Outcome != OutcomeUnasked && rec.Outcome != "") }()
 			if ctx.Err() != nil || stopped(o.Stop) {
 				return nil
 			}
-			rec := w.Ask(ctx, task)
+			paid.Lock()
+			before := unfinished[task.Index]
+			delete(unfinished, task.Index)
+			paid.Unlock()
+			w.charge(before.negated()) // the journal charges it again, call by call
+			rec = w.Ask(ctx, task)
 			if rec.Outcome == OutcomeUnasked {
+				paid.Lock()
+				unfinished[task.Index] = rec.Spend
+				paid.Unlock()
 				return nil
 			}
 			for _, rec := range down.pass(rec, cancel) {
@@ -233,6 +252,9 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 		err = llm.ErrStopped
 	}
 	report, reportErr := NewReport(suite, subject.Model.ID().String(), len(p.keys), o.Log.Records(context.WithoutCancel(ctx), 0))
+	if report != nil {
+		report.Unfinished = sumSpend(unfinished)
+	}
 	if err == nil {
 		err = reportErr
 	}
@@ -240,6 +262,13 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 		err = fmt.Errorf("study %s: %w", suite.Describe().Name, err)
 	}
 	return report, err
+}
+
+func sumSpend(of map[int]Spend) (sum Spend) {
+	for _, s := range of {
+		sum = sum.Plus(s)
+	}
+	return sum
 }
 
 func stopped(stop <-chan struct{}) bool {
@@ -362,7 +391,7 @@ func NewWorker(suite Suite, subject Subject, o *Options) (*Worker, error) {
 // charge counts what an earlier life of the run spent. What is spent is spent,
 // also beyond a ceiling that is lower now.
 func (w *Worker) charge(s Spend) {
-	w.account.Charge(llm.Spend{Calls: s.Calls, PromptTokens: s.PromptTokens, CompletionTokens: s.CompletionTokens, NanoUSD: s.NanoUSD, Unpriced: s.Unpriced}, "")
+	w.account.Charge(s.llm(), "")
 }
 
 // Ask finds out about one item. What becomes of it is in the record; one that

@@ -258,6 +258,14 @@ func spendOf(s llm.Spend) Spend {
 	return Spend{s.Calls, s.PromptTokens + s.PromptCached, s.CompletionTokens, s.NanoUSD, s.Unpriced}
 }
 
+func (s Spend) llm() llm.Spend {
+	return llm.Spend{Calls: s.Calls, PromptTokens: s.PromptTokens, CompletionTokens: s.CompletionTokens, NanoUSD: s.NanoUSD, Unpriced: s.Unpriced}
+}
+
+func (s Spend) negated() Spend {
+	return Spend{-s.Calls, -s.PromptTokens, -s.CompletionTokens, -s.NanoUSD, -s.Unpriced}
+}
+
 // Plus adds.
 func (s Spend) Plus(o Spend) Spend {
 	return Spend{s.Calls + o.Calls, s.PromptTokens + o.PromptTokens, s.CompletionTokens + o.CompletionTokens, s.NanoUSD + o.NanoUSD, s.Unpriced + o.Unpriced}

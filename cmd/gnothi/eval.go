@@ -486,7 +486,11 @@ func printStudy(w io.Writer, r *eval.Report) error {
 	if r.Spend.Unpriced > 0 {
 		usd = ", price not known"
 	}
-	_, err := fmt.Fprintf(w, "%d calls, %d prompt and %d completion tokens%s\n", r.Spend.Calls, r.Spend.PromptTokens, r.Spend.CompletionTokens, usd)
+	fmt.Fprintf(w, "%d calls, %d prompt and %d completion tokens%s\n", r.Spend.Calls, r.Spend.PromptTokens, r.Spend.CompletionTokens, usd)
+	var err error
+	if u := r.Unfinished; u.Calls > 0 {
+		_, err = fmt.Fprintf(w, "%d calls more for items that were cut off; a resumed run goes on from there\n", u.Calls)
+	}
 	return err
 }
 
