@@ -44,6 +44,8 @@ type Belief struct {
 	Spend        Spend                 `json:"spend"`
 	Clarify      string                `json:"clarify,omitempty"` // the question to ask back, if that is the decision
 	Error        string                `json:"error,omitempty"`
+	// Audit tells that the answer was picked at random to be labelled.
+	Audit bool `json:"audit,omitempty"`
 
 	// Study is what the belief was made from, for those who want to look.
 	Study *Study `json:"-"`

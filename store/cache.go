@@ -5,9 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -55,22 +52,7 @@ func OpenCache(ctx context.Context, path string, o Options) (*Cache, error) {
 	if o.Report == nil {
 		o.Report = func(error) {}
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	// Questions and answers are private; SQLite gives its other files the same mode.
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	source := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)"},
-		"_txlock": {"immediate"},
-	}.Encode()}
-	db, err := sql.Open("sqlite", source.String())
+	db, err := openPrivate(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: cache %s: %w", path, err)
 	}
@@ -87,14 +69,11 @@ func (c *Cache) prepare(ctx context.Context) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	var version int
-	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+	was, err := version(tx, cacheSchema)
+	if err != nil {
 		return err
 	}
-	if version > cacheSchema {
-		return fmt.Errorf("its schema version is %d, this version of gnothi knows %d: use the newer one or another file", version, cacheSchema)
-	}
-	if version < cacheSchema {
+	if was < cacheSchema {
 		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS cache`); err != nil {
 			return err
 		}

@@ -149,7 +149,7 @@ func printJSON(w io.Writer, b gnothi.Belief, explain bool) error {
 	if err := json.Unmarshal(raw, &fields); err != nil {
 		return err
 	}
-	if fields["explain"], err = json.Marshal(explained(b)); err != nil {
+	if fields["explain"], err = json.Marshal(b.Explain()); err != nil {
 		return err
 	}
 	return enc.Encode(fields)

@@ -189,7 +189,7 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, o compari
 		}
 		defer f.Close()
 		enc := json.NewEncoder(f)
-		record = func(g graded) error { return enc.Encode(recorded{g.ID, g.Policy, g.Grade, explained(g.Belief)}) }
+		record = func(g graded) error { return enc.Encode(recorded{g.ID, g.Policy, g.Grade, g.Explain()}) }
 	}
 	arms := make([]arm, len(policies))
 	spent := map[string]int64{}
@@ -251,10 +251,10 @@ func compare(cmd *cobra.Command, policies []string, qs []questionLine, o compari
 
 // recorded is a graded answer with everything that was said.
 type recorded struct {
-	ID     string      `json:"id"`
-	Policy string      `json:"policy"`
-	Grade  string      `json:"grade"`
-	Inside explanation `json:"inside"`
+	ID     string             `json:"id"`
+	Policy string             `json:"policy"`
+	Grade  string             `json:"grade"`
+	Inside gnothi.Explanation `json:"inside"`
 }
 
 func (a *arm) add(g graded, q questionLine) {

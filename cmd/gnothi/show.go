@@ -13,7 +13,6 @@ import (
 
 	"gnothi"
 	"gnothi/control"
-	"gnothi/monitor"
 	"gnothi/monitor/calibrate"
 	"gnothi/text"
 )
@@ -170,97 +169,8 @@ func costLine(s gnothi.Spend) string {
 	return line + fmt.Sprintf(", $%.6f", *s.USD)
 }
 
-// explanation is the inside of a belief, for --explain --json.
-type explanation struct {
-	Stopped string         `json:"stopped"`
-	Tie     bool           `json:"tie"`
-	Pool    []sampleShown  `json:"pool"`
-	Classes []classShown   `json:"classes"`
-	Terms   []termShown    `json:"terms,omitempty"`
-	Key     calibrate.Key  `json:"calibrator_key"`
-	Trace   []stepShown    `json:"trace,omitempty"`
-	Bought  []boughtShown  `json:"bought,omitempty"`
-	Roles   map[string]int `json:"calls_by_role"`
-}
-
-type sampleShown struct {
-	Origin  monitor.Origin `json:"origin"`
-	Text    string         `json:"text"`
-	Answer  string         `json:"answer"`
-	Status  string         `json:"status"`
-	LogProb *float64       `json:"logprob"`
-}
-
-type classShown struct {
-	Answer  string  `json:"answer"`
-	Members []int   `json:"members"`
-	Weight  float64 `json:"weight"`
-}
-
-type termShown struct {
-	Name    string  `json:"name"`
-	LogOdds float64 `json:"log_odds"`
-}
-
-type stepShown struct {
-	Round    int    `json:"round"`
-	Before   string `json:"before"`
-	Feedback string `json:"feedback"`
-	After    string `json:"after"`
-	Kept     bool   `json:"kept"`
-}
-
-// boughtShown is a purchase of auto: what it was expected to be worth, what it
-// changed, and what had been spent by then.
-type boughtShown struct {
-	What   string  `json:"what"`
-	Gain   float64 `json:"expected_gain"`
-	Cost   float64 `json:"cost"` // in first answers
-	Answer string  `json:"answer"`
-	P      float64 `json:"p"`
-	Tokens int64   `json:"tokens"`
-}
-
-func explained(b gnothi.Belief) explanation {
-	study := b.Study
-	e := explanation{Stopped: study.Result.Stopped, Tie: study.Result.Tie, Key: study.Key, Roles: map[string]int{}}
-	for _, c := range study.Result.Pool {
-		s := sampleShown{Origin: c.Origin, Text: c.Text, Answer: c.Answer.Text, Status: c.Answer.Status.String()}
-		if len(c.Tokens) > 0 {
-			sum := 0.0
-			for _, t := range c.Tokens {
-				sum += t.LogProb
-			}
-			s.LogProb = &sum
-		}
-		e.Pool = append(e.Pool, s)
-	}
-	for _, c := range study.Result.Classes {
-		e.Classes = append(e.Classes, classShown{c.Answer.Text, c.Members, c.Weight})
-	}
-	if study.Estimate != nil {
-		for _, t := range study.Estimate.Terms {
-			e.Terms = append(e.Terms, termShown{t.Name, t.Value})
-		}
-	}
-	for _, s := range study.Result.Trace {
-		e.Trace = append(e.Trace, stepShown{s.Round, s.Before.Text, s.Feedback, s.After.Text, s.Kept})
-	}
-	for _, p := range study.Result.Bought {
-		shown := boughtShown{What: p.What, Gain: p.Gain, Cost: p.Cost, P: p.P, Tokens: p.Tokens}
-		if p.Best != nil {
-			shown.Answer = p.Best.Answer.Text
-		}
-		e.Bought = append(e.Bought, shown)
-	}
-	for role, spend := range study.Roles {
-		e.Roles[role] = int(spend.Calls)
-	}
-	return e
-}
-
 func explainTo(s *strings.Builder, b gnothi.Belief, p palette) {
-	e := explained(b)
+	e := b.Explain()
 	t := tabwriter.NewWriter(s, 0, 0, 2, ' ', 0)
 	head := func(title string) { fmt.Fprintf(t, "\n%s\n", p.bold(title)) }
 	head("What the model said")
