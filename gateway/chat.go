@@ -113,6 +113,7 @@ func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) er
 	b, err := mind.Deliberate(ctx, p.question(), p.form(), p.request)
 	g.metrics.spent(b.Spend)
 	if err != nil {
+		g.record(ctx, p, nil, b, reason(ctx, err))
 		return nil, err
 	}
 	a := &answer{belief: b, envelope: p.envelope()}
@@ -130,10 +131,9 @@ func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) er
 		a.envelope.ID = id
 	}
 	a.belief.ID = a.envelope.ID
+	a.belief.Audit = g.audits(p, a.belief)
 	g.metrics.decided(p, a.belief)
-	if g.Feedback != nil {
-		g.memory.keep(a.belief)
-	}
+	g.record(ctx, p, a, a.belief, nil)
 	return a, nil
 }
 

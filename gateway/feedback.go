@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -9,6 +11,8 @@ import (
 
 	"gnothi"
 	"gnothi/control"
+	"gnothi/monitor/calibrate"
+	"gnothi/store"
 )
 
 // verdict is a line of the feedback file: what was believed of an answer, and
@@ -18,6 +22,8 @@ type verdict struct {
 	Time        time.Time        `json:"time"`
 	ID          string           `json:"id"`
 	Correct     bool             `json:"correct"`
+	By          string           `json:"by,omitempty"` // client, page, audit
+	Audit       float64          `json:"audit,omitempty"`
 	Probability *float64         `json:"probability"`
 	Calibration string           `json:"calibration"`
 	Decision    control.Decision `json:"decision"`
@@ -25,10 +31,19 @@ type verdict struct {
 	Policy      string           `json:"policy"`
 	Form        string           `json:"form"`
 	Model       string           `json:"model"`
+	Key         calibrate.Key    `json:"calibrator_key"`
 }
 
-// memory keeps the beliefs of the latest answers until their feedback comes.
-type memory struct {
+func verdictOf(b gnothi.Belief, key calibrate.Key, audit float64) verdict {
+	return verdict{
+		Schema: 1, ID: b.ID, Audit: audit, Probability: b.Probability, Calibration: string(b.Calibration.Status), Decision: b.Decision,
+		Signals: b.Signals, Policy: b.Policy, Form: b.Form, Model: b.Model, Key: key,
+	}
+}
+
+// recent keeps what a verdict needs to know of the latest answers, where no trials
+// are kept.
+type recent struct {
 	mu     sync.Mutex
 	byID   map[string]verdict
 	latest []string // a ring
@@ -37,25 +52,22 @@ type memory struct {
 
 const remembered = 10_000
 
-func newMemory() *memory {
-	return &memory{byID: map[string]verdict{}, latest: make([]string, remembered)}
+func newRecent() *recent {
+	return &recent{byID: map[string]verdict{}, latest: make([]string, remembered)}
 }
 
-func (m *memory) keep(b gnothi.Belief) {
+func (m *recent) keep(v verdict) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, again := m.byID[b.ID]; !again {
+	if _, again := m.byID[v.ID]; !again {
 		delete(m.byID, m.latest[m.next])
-		m.latest[m.next] = b.ID
+		m.latest[m.next] = v.ID
 		m.next = (m.next + 1) % len(m.latest)
 	}
-	m.byID[b.ID] = verdict{
-		Schema: 1, ID: b.ID, Probability: b.Probability, Calibration: string(b.Calibration.Status), Decision: b.Decision,
-		Signals: b.Signals, Policy: b.Policy, Form: b.Form, Model: b.Model,
-	}
+	m.byID[v.ID] = v
 }
 
-func (m *memory) find(id string) (verdict, bool) {
+func (m *recent) find(id string) (verdict, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v, ok := m.byID[id]
@@ -64,8 +76,8 @@ func (m *memory) find(id string) (verdict, bool) {
 
 // feedback serves POST /v1/feedback: {id, correct}, where id is that of an answer.
 func (g *Gateway) feedback(w http.ResponseWriter, r *http.Request) error {
-	if g.Feedback == nil {
-		return &failure{status: http.StatusNotImplemented, kind: badRequest, code: "no_feedback", message: "feedback is not kept here: start the server with --feedback FILE"}
+	if g.Feedback == nil && g.Trials == nil {
+		return &failure{status: http.StatusNotImplemented, kind: badRequest, code: "no_feedback", message: "feedback is not kept here: start the server with --feedback FILE, or without --no-trials"}
 	}
 	raw, err := body(w, r)
 	if err != nil {
@@ -74,6 +86,7 @@ func (g *Gateway) feedback(w http.ResponseWriter, r *http.Request) error {
 	var said struct {
 		ID      string `json:"id"`
 		Correct *bool  `json:"correct"`
+		Audit   bool   `json:"audit"`
 	}
 	switch err := json.Unmarshal(raw, &said); {
 	case err != nil:
@@ -83,17 +96,52 @@ func (g *Gateway) feedback(w http.ResponseWriter, r *http.Request) error {
 	case said.Correct == nil:
 		return invalid("correct", "correct: has to be true or false")
 	}
-	v, ok := g.memory.find(said.ID)
-	if !ok {
-		return &failure{status: http.StatusNotFound, kind: badRequest, code: "unknown_answer", param: "id", message: fmt.Sprintf("no answer of the latest %d has the id %.100q", remembered, said.ID)}
+	by := "client"
+	if said.Audit {
+		by = store.ByAudit
 	}
-	v.Time, v.Correct = time.Now().UTC(), *said.Correct
-	g.verdicts.Lock() // one line at a time
-	_, err = g.Feedback.Write(append(encode(v), '\n'))
-	g.verdicts.Unlock()
+	v, err := g.judge(r.Context(), said.ID, *said.Correct, by)
 	if err != nil {
-		return fmt.Errorf("feedback: %w", err)
+		return err
 	}
-	g.metrics.feedback.WithLabelValues(fmt.Sprint(v.Correct)).Inc()
 	return answerJSON(w, encode(map[string]any{"id": v.ID, "correct": v.Correct, "probability": v.Probability}))
+}
+
+// judge keeps a verdict with its trial and in the feedback file.
+func (g *Gateway) judge(ctx context.Context, id string, correct bool, by string) (v verdict, err error) {
+	now := time.Now()
+	if g.Trials != nil {
+		t, err := g.Trials.Judge(ctx, id, store.Verdict{At: now, Correct: correct, By: by, Key: keyName(ctx)})
+		if errors.Is(err, store.ErrNoTrial) {
+			return v, unknownAnswer(id)
+		}
+		if err != nil {
+			return v, fmt.Errorf("feedback: %w", err)
+		}
+		var k Kept
+		if err := json.Unmarshal(t.Body, &k); err != nil {
+			return v, fmt.Errorf("feedback: the trial cannot be read: %w", err)
+		}
+		v = verdictOf(k.Belief, k.Explanation.Key, t.Audit)
+	} else {
+		var ok bool
+		if v, ok = g.recent.find(id); !ok {
+			return v, unknownAnswer(id)
+		}
+	}
+	v.ID, v.Time, v.Correct, v.By = id, now.UTC(), correct, by
+	if g.Feedback != nil {
+		g.verdicts.Lock() // one line at a time
+		_, err = g.Feedback.Write(append(encode(v), '\n'))
+		g.verdicts.Unlock()
+		if err != nil {
+			return v, fmt.Errorf("feedback: %w", err)
+		}
+	}
+	g.metrics.feedback.WithLabelValues(fmt.Sprint(correct)).Inc()
+	return v, nil
+}
+
+func unknownAnswer(id string) error {
+	return &failure{status: http.StatusNotFound, kind: badRequest, code: "unknown_answer", param: "id", message: fmt.Sprintf("no answer that is kept has the id %.100q", id)}
 }

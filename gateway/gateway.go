@@ -23,6 +23,7 @@ import (
 	"gnothi/llm"
 	"gnothi/monitor"
 	"gnothi/monitor/calibrate"
+	"gnothi/store"
 )
 
 // Options is what a gateway is made of. Only Model is needed.
@@ -59,6 +60,11 @@ type Options struct {
 	Upstream *Upstream
 	// Feedback receives a JSON line for each verdict of POST /v1/feedback.
 	Feedback io.Writer
+	// Trials keeps what is answered, for the pages and for feedback; nil keeps
+	// nothing but what feedback needs to know of the latest answers.
+	Trials *store.Trials
+	// Audit is the share of answers that are marked for labelling, from 0 to 1.
+	Audit float64
 	// Runs are pages about runs by name, served under /runs/NAME/.
 	Runs map[string]http.Handler
 	// Log gets a line for each request, without its text; default: none.
@@ -82,7 +88,8 @@ type Gateway struct {
 	origins  *http.CrossOriginProtection
 	metrics  *metrics
 	models   *modelSet
-	memory   *memory
+	recent   *recent
+	digests  map[calibrate.Key]string
 	verdicts sync.Mutex // of Feedback
 	started  time.Time
 }
@@ -129,7 +136,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		Options: o, keySum: sha256.Sum256([]byte(o.APIKey)), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
-		metrics: newMetrics(), models: newModelSet(o.Upstream), memory: newMemory(), started: time.Now(),
+		metrics: newMetrics(), models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
 	}
 	return g, g.routes()
 }

@@ -107,6 +107,19 @@ func (s *Set) Find(k Key) (*Calibrator, bool) {
 	return c, ok
 }
 
+// Digests names each calibrator by what it holds: another fit, another name.
+func (s *Set) Digests() map[Key]string {
+	out := make(map[Key]string, len(s.calibrators))
+	for k, c := range s.calibrators {
+		raw, err := json.Marshal(c)
+		if err != nil {
+			continue // it holds finite numbers, see Validate
+		}
+		out[k] = fmt.Sprintf("%.8x", sha256.Sum256(raw))
+	}
+	return out
+}
+
 // Calibration says what a probability rests on.
 type Calibration struct {
 	Status  Status   `json:"status"`
