@@ -23,8 +23,9 @@ import (
 )
 
 func serveCmd() *cobra.Command {
-	var feedback string
+	var feedback, stateFlag string
 	var runs []string
+	var trials trialFlags
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -45,19 +46,21 @@ It listens on this machine only, unless told otherwise and given an API key.`,
   gnothi serve --run runs/qa-1 --run runs/qa-2
   GNOTHI_API_KEY=… gnothi serve --listen 0.0.0.0:8317 --feedback feedback.jsonl`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, feedback, timeout, runs) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, feedback, timeout, runs, stateFlag, &trials) },
 	}
 	f := cmd.Flags()
 	modelFlags(f)
 	f.String("listen", settings["listen"].def, settings["listen"].help+", HOST:PORT")
 	f.String("api-key", "", settings["api-key"].help+" (better in GNOTHI_API_KEY: other users of the machine see flags)")
 	f.StringVar(&feedback, "feedback", "", "file that keeps the verdicts of POST /v1/feedback, JSON Lines")
+	f.StringVar(&stateFlag, "state", "", "folder for what the server remembers; none: nothing is kept on disk (default: a folder of the user's, by address and port)")
+	trials.add(f)
 	f.StringArrayVar(&runs, "run", nil, "folder of a run of gnothi eval, to look at under /runs/NAME/; may be given again")
 	f.DurationVar(&timeout, "timeout", 10*time.Minute, "longest time for a request, a stream up to its first event")
 	return cmd
 }
 
-func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []string) (err error) {
+func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []string, stateFlag string, trials *trialFlags) (err error) {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -81,6 +84,20 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		return err
 	}
 	defer listener.Close() // a second time after Serve
+	dir, err := stateDir(stateFlag, c.String("listen"))
+	if err != nil {
+		return err
+	}
+	kept, err := openState(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	closeTrials, err := trials.open(ctx, kept, &o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeTrials()) }()
 	if feedback != "" {
 		file, err := os.OpenFile(feedback, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
