@@ -46,7 +46,9 @@ It listens on this machine only, unless told otherwise and given an API key.`,
   gnothi serve --run runs/qa-1 --run runs/qa-2
   GNOTHI_API_KEY=… gnothi serve --listen 0.0.0.0:8317 --feedback feedback.jsonl`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, feedback, timeout, runs, stateFlag, &trials) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd, feedback, timeout, runs, stateFlag, &trials)
+		},
 	}
 	f := cmd.Flags()
 	modelFlags(f)

@@ -1,11 +1,9 @@
 package page
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"html/template"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -123,16 +121,6 @@ func (a axis) forest(m eval.Measure) template.HTML {
 	}
 	fmt.Fprintf(&b, `<circle class="point" cx="%.2f%%" cy="50%%" r="4.5"/></svg>`, a.at(f.Value))
 	return template.HTML(b.String()) //nolint:gosec // numbers only
-}
-
-// drawn gives a chart for a page; it is nothing if the chart cannot be drawn.
-func drawn(c plot.Chart) template.HTML {
-	c.Inline = true
-	var b bytes.Buffer
-	if _, err := io.WriterTo(c).WriteTo(&b); err != nil {
-		return ""
-	}
-	return template.HTML(b.String()) //nolint:gosec // plot escapes what it is given
 }
 
 // Dots of more than two confidences hide each other, lines of more than four.

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"gnothi/eval"
+	"gnothi/internal/web"
 	"gnothi/stats"
 )
 
@@ -80,7 +81,7 @@ func writeComparison(ctx context.Context, w io.Writer, c *eval.Comparison, a, b 
 	}
 	v := &comparison{C: c, Differ: len(c.Changed), view: &view{
 		Title: fmt.Sprintf("%s: %s and %s · gnothi", c.Study, c.A, c.B), Header: b.Header, Policy: policy("default-src 'none'"),
-		Style: template.CSS(styleText), Command: "gnothi eval compare A B --out compare.html", //nolint:gosec // our own
+		Style: template.CSS(web.Style()), Command: "gnothi eval compare A B --out compare.html", //nolint:gosec // our own
 		Facts: []field{
 			{"A", c.A}, {"B", c.B}, {"items in both", thousands(int64(c.Pairs))}, {"only in A, only in B", thousands(int64(c.OnlyA)) + ", " + thousands(int64(c.OnlyB))},
 			{"cost of A", cost(c.SpendA)}, {"cost of B", cost(c.SpendB)},
@@ -136,7 +137,7 @@ func (v *comparison) differences() {
 	t.Axis.Low, t.Axis.Middle, t.Axis.High = tick(-far), "0", tick(far)
 	for _, d := range v.C.Differences {
 		r := row{
-			Name: visible(d.Name), Value: signed(d.Difference.Value) + d.Difference.Unit, Interval: interval(d.Difference), N: d.Difference.N, Note: v.note(d.Difference.Method),
+			Name: web.Visible(d.Name), Value: signed(d.Difference.Value) + d.Difference.Unit, Interval: interval(d.Difference), N: d.Difference.N, Note: v.note(d.Difference.Method),
 			P: tested(d.Difference), Plot: a.forest(eval.Measure{Figure: d.Difference}), Published: []string{number(d.A.Value) + d.A.Unit, number(d.B.Value) + d.B.Unit},
 		}
 		t.Drawn = t.Drawn || r.Plot != ""

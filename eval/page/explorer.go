@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gnothi/eval"
+	"gnothi/internal/web"
 )
 
 // Explorer serves a run: its report, and all of its items, however many, with
@@ -102,7 +103,7 @@ func New(f *eval.Folder, suite eval.Suite) (*Explorer, error) {
 				w.Header().Set("Refresh", "1")
 				http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			default:
-				http.Error(w, "the run cannot be read: "+visible(err.Error()), http.StatusInternalServerError)
+				http.Error(w, "the run cannot be read: "+web.Visible(err.Error()), http.StatusInternalServerError)
 			}
 		})
 	}
@@ -489,7 +490,7 @@ func (e *Explorer) newView(base string) *view {
 	h := e.folder.Header
 	return &view{
 		Title: h.Study + " on " + h.Model + " · gnothi", Header: h, Base: base, Live: true,
-		Style: template.CSS(styleText), Script: template.JS(scriptText), Command: command(h), //nolint:gosec // our own
+		Style: template.CSS(web.Style()), Script: template.JS(scriptText), Command: command(h), //nolint:gosec // our own
 		Policy: policy("default-src 'none'; connect-src 'self'; form-action 'self'"),
 		Left:   e.outcomes.Unasked,
 	}

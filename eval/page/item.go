@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"gnothi/eval"
+	"gnothi/internal/web"
 	"gnothi/llm"
 	"gnothi/text"
 )
@@ -153,33 +153,12 @@ func (c clip) cut(s string) string {
 		}
 		s = s[:end]
 	}
-	shown := visible(s)
+	shown := web.Visible(s)
 	if len(s) < whole {
 		shown += fmt.Sprintf(" … (%d more bytes)", whole-len(s))
 	}
 	return shown
 }
-
-// visible replaces what is no character, and control characters by their
-// pictures. Directions stay: they are kept within their element.
-func visible(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if strings.IndexFunc(s, hidden) < 0 {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case !hidden(r):
-			return r
-		case r < 0x20:
-			return 0x2400 + r
-		default:
-			return '\u2421'
-		}
-	}, s)
-}
-
-func hidden(r rune) bool { return unicode.Is(unicode.Cc, r) && r != '\n' && r != '\t' }
 
 // flatten lists the values of a JSON text with their places, in its order; broken
 // numbers between 0 and 1 are signals, if they are told apart. What is no JSON is

@@ -3,9 +3,7 @@ package page
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -16,14 +14,13 @@ import (
 	"strings"
 
 	"gnothi/eval"
+	"gnothi/internal/web"
 	"gnothi/stats"
 )
 
 var (
 	//go:embed page.html
 	pageText string
-	//go:embed page.css
-	styleText string
 	//go:embed page.js
 	scriptText string
 )
@@ -31,7 +28,7 @@ var (
 // templates are parsed once for each report or explorer.
 func templates() (*template.Template, error) {
 	return template.New("page").Funcs(template.FuncMap{
-		"words": words, "gauge": gauge, "places": places, "role": role,
+		"words": words, "gauge": web.Gauge, "places": places, "role": role,
 	}).Parse(pageText)
 }
 
@@ -151,11 +148,7 @@ func embed(ctx context.Context, w *bufio.Writer, f *eval.Folder, suite eval.Suit
 
 // policy names the only style and the only script that a page has.
 func policy(rest string) string {
-	sum := func(s string) string {
-		h := sha256.Sum256([]byte(s))
-		return "'sha256-" + base64.StdEncoding.EncodeToString(h[:]) + "'"
-	}
-	return rest + "; base-uri 'none'; style-src " + sum(styleText) + "; script-src " + sum(scriptText)
+	return rest + "; base-uri 'none'; style-src " + web.Sum(web.Style()) + "; script-src " + web.Sum(scriptText)
 }
 
 // view is what the templates show.
@@ -213,7 +206,7 @@ func newView(ctx context.Context, f *eval.Folder, suite eval.Suite, report *eval
 	h := f.Header
 	v := &view{
 		Title: fmt.Sprintf("%s on %s · gnothi", report.Study, report.Model), About: sentence(suite.Describe().About),
-		Style:  template.CSS(styleText), //nolint:gosec // our own
+		Style:  template.CSS(web.Style()), //nolint:gosec // our own
 		Header: h, Report: report, Left: report.Outcomes.Unasked, Command: command(h), Facts: facts(h, report),
 		Shares: shares(report.Outcomes),
 	}
@@ -223,14 +216,14 @@ func newView(ctx context.Context, f *eval.Folder, suite eval.Suite, report *eval
 	v.table("Choices between two", detection(report.Detection))
 	v.table("What the study measures", report.Measures)
 	for _, s := range report.Signals {
-		v.Signals = append(v.Signals, signalRow{visible(s.Name), s.N, v.cell(s.AUROC), v.cell(s.ECE), v.cell(s.Brier), v.cell(s.AURC), s.Why})
+		v.Signals = append(v.Signals, signalRow{web.Visible(s.Name), s.N, v.cell(s.AUROC), v.cell(s.ECE), v.cell(s.Brier), v.cell(s.AURC), s.Why})
 	}
 	charts := signalCharts(report.Signals)
 	if c, ok := costChart(done); ok {
 		charts = append(charts, c)
 	}
 	for _, c := range charts {
-		v.Charts = append(v.Charts, drawn(c))
+		v.Charts = append(v.Charts, web.Chart(c))
 	}
 	var err error
 	v.Failures, err = failed(ctx, f, done)
@@ -245,7 +238,7 @@ func (v *view) table(name string, ms []eval.Measure) {
 	a, t := axisOf(ms), &table{Name: name}
 	t.Axis.Low, t.Axis.Middle, t.Axis.High = tick(a.low), tick((a.low+a.high)/2), tick(a.high)
 	for _, m := range ms {
-		r := row{Name: visible(m.Name), Value: number(m.Figure.Value) + m.Figure.Unit, Interval: interval(m.Figure), N: m.Figure.N, Note: v.note(m.Figure.Method), P: tested(m.Figure), Plot: a.forest(m)}
+		r := row{Name: web.Visible(m.Name), Value: number(m.Figure.Value) + m.Figure.Unit, Interval: interval(m.Figure), N: m.Figure.N, Note: v.note(m.Figure.Method), P: tested(m.Figure), Plot: a.forest(m)}
 		for _, p := range m.Published {
 			r.Published = append(r.Published, fmt.Sprintf("%s %s", number(p.Value), p.Of))
 		}
@@ -345,7 +338,7 @@ func facts(h eval.Header, r *eval.Report) []field {
 	var out []field
 	for _, f := range all {
 		if f.Text != "" {
-			out = append(out, field{f.Name, visible(f.Text)})
+			out = append(out, field{f.Name, web.Visible(f.Text)})
 		}
 	}
 	return out
@@ -449,11 +442,6 @@ func words(outcome string) string {
 	return outcome
 }
 
-// gauge draws a number between 0 and 1.
-func gauge(v float64) template.HTML {
-	return template.HTML(fmt.Sprintf(`<svg class="gauge" width="120" height="9" aria-hidden="true"><rect width="120" height="9" rx="2"/><rect width="%.1f" height="9" rx="2"/></svg>`, 120*min(max(v, 0), 1))) //nolint:gosec // a number
-}
-
 // places lists indexes, those that follow each other as ranges; base is where the
 // items are served, if they are.
 func places(items []int, base string) template.HTML {
@@ -498,7 +486,7 @@ func role(a asked) string {
 	if n > 1 {
 		s += fmt.Sprintf(" · %d replies, %d different", n, len(a.Classes))
 	}
-	return visible(s)
+	return web.Visible(s)
 }
 
 // Sure is the confidence in words.
