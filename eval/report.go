@@ -84,7 +84,11 @@ func NewReport(suite Suite, model string, n int, records iter.Seq2[Record, error
 
 // sum implements [Suite].
 func (s Study[I, R]) sum(report *Report, records iter.Seq2[Record, error]) error {
-	var results []R
+	var meter Meter[R] = &held[R]{measure: s.Measure}
+	if s.Meter != nil {
+		meter = s.Meter()
+	}
+	measured := false
 	var usual standard
 	for rec, err := range records {
 		if err != nil {
@@ -98,12 +102,14 @@ func (s Study[I, R]) sum(report *Report, records iter.Seq2[Record, error]) error
 		if err := json.Unmarshal(rec.Result, &result); err != nil {
 			return fmt.Errorf("record %d: %w", rec.Index, err)
 		}
-		results = append(results, result)
+		meter.Add(result)
+		measured = true
 		usual.add(rec, result)
 	}
 	report.Standard = usual.sum()
-	if len(results) > 0 {
-		report.Measures = s.Measure(results)
+	usual = standard{}
+	if measured {
+		report.Measures = meter.Measures()
 	}
 	// One report is one family of tests.
 	var figures []*stats.Figure

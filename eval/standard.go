@@ -2,6 +2,7 @@ package eval
 
 import (
 	"errors"
+	"hash/maphash"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -69,19 +70,89 @@ type DetectionReport struct {
 	Why string `json:"why,omitempty"` // there are no figures
 }
 
-// standard gathers what the results say.
+// standard gathers what the results say, as columns of numbers: of two hundred
+// thousand items some megabytes.
 type standard struct {
 	right, graded, done int
-	y                   []float64 // of the graded
-	all                 []float64 // of all that were asked; what is not right is 0
-	clusters            []string  // of the graded
-	allClusters         []string
-	scores              map[string][]float64        // by name, as long as y; NaN where there is none
-	decisions           map[string][]stats.Decision // by the name of the confidence
-	before, after       [][]bool
-	revised             []string // clusters
+	clusters            Clusters           // of the items that were asked
+	is                  []bits             // what became of each of them
+	scores              map[string]*scores // by name
+	chosen              bool               // some results are of choices
 	judge, truth        []float64
 	known               []bool
+}
+
+// bits are what is known of an item besides its scores.
+type bits uint8
+
+const (
+	isRight bits = 1 << iota
+	isGraded
+	isRevised // there was a first answer that was right or wrong
+	wasRight  // and which
+	isChoice
+	stimulus // of a choice: 1
+	response
+)
+
+func when(ok bool, b bits) bits {
+	if ok {
+		return b
+	}
+	return 0
+}
+
+// scores are those of one name: of the items at, in their order.
+type scores struct {
+	at []int32
+	v  []float64
+}
+
+// Clusters numbers items that are related. Names are kept as their hashes: of a
+// million two are taken for the same with a probability of one in ten million.
+type Clusters struct {
+	seed maphash.Seed
+	ids  map[uint64]int32
+	next int32
+	of   []int32 // by item
+}
+
+// Add says the cluster of the next item; one without a name is one of its own.
+func (c *Clusters) Add(name string) {
+	if name != "" {
+		if c.ids == nil {
+			c.seed, c.ids = maphash.MakeSeed(), map[uint64]int32{}
+		}
+		h := maphash.String(c.seed, name)
+		id, ok := c.ids[h]
+		if ok {
+			c.of = append(c.of, id)
+			return
+		}
+		c.ids[h] = c.next
+	}
+	c.of = append(c.of, c.next)
+	c.next++
+}
+
+// Groups numbers the clusters of some of the items, in the order in which they
+// come; nil where no two of the items are related.
+func (c *Clusters) Groups(items []int32) []int {
+	again := make([]int32, c.next) // 0: not seen
+	next := int32(0)
+	out := make([]int, len(items))
+	for k, i := range items {
+		id := c.of[i]
+		if again[id] == 0 {
+			next++
+			again[id] = next
+		}
+		out[k] = int(again[id] - 1)
+	}
+	if int(next) == len(items) {
+		return nil
+	}
+	return out
 }
 
 // fixed seeds the resampling: the same records, the same intervals.
@@ -91,57 +162,93 @@ func (s *standard) add(rec Record, result any) {
 	if rec.Outcome == OutcomeUnasked {
 		return
 	}
+	at := int32(s.done)
 	s.done++
-	cluster := clusterOf(rec, result)
-	y := 0.0
-	if rec.Outcome == OutcomeRight {
-		y = 1
+	right, graded := rec.Outcome == OutcomeRight, gradedOutcome(rec.Outcome)
+	is := when(right, isRight) | when(graded, isGraded)
+	name := ""
+	if c, ok := result.(Clustered); ok {
+		name = c.Cluster()
+	}
+	s.clusters.Add(name)
+	if right {
 		s.right++
 	}
-	s.all, s.allClusters = append(s.all, y), append(s.allClusters, cluster)
-	if result == nil {
-		return
+	if graded {
+		s.graded++
 	}
-	if r, ok := result.(Revised); ok {
-		if first, ok := r.First(); ok && gradedOutcome(rec.Outcome) && (first == text.Right || first == text.Wrong) {
-			s.before, s.after = append(s.before, []bool{first == text.Right}), append(s.after, []bool{y == 1})
-			s.revised = append(s.revised, cluster)
+	if result != nil {
+		if r, ok := result.(Revised); ok {
+			if first, ok := r.First(); ok && graded && (first == text.Right || first == text.Wrong) {
+				is |= isRevised | when(first == text.Right, wasRight)
+			}
+		}
+		if j, ok := result.(Judged); ok {
+			if judge, truth, known, ok := j.Judged(); ok {
+				s.judge, s.truth, s.known = append(s.judge, judge), append(s.truth, truth), append(s.known, known)
+			}
+		}
+		if graded {
+			is |= s.scored(at, result)
 		}
 	}
-	if j, ok := result.(Judged); ok {
-		if judge, truth, known, ok := j.Judged(); ok {
-			s.judge, s.truth, s.known = append(s.judge, judge), append(s.truth, truth), append(s.known, known)
-		}
-	}
-	if !gradedOutcome(rec.Outcome) {
-		return
-	}
-	s.graded++
-	s.y, s.clusters = append(s.y, y), append(s.clusters, cluster)
-	confidences := map[string]float64{}
+	s.is = append(s.is, is)
+}
+
+// scored takes the confidences of a graded result, and its choice.
+func (s *standard) scored(at int32, result any) (is bits) {
 	if c, ok := result.(Confident); ok {
-		confidences = c.Confidences()
-	}
-	for name, v := range confidences {
-		if s.scores == nil {
-			s.scores = map[string][]float64{}
-		}
-		column := s.scores[name]
-		for len(column) < len(s.y)-1 {
-			column = append(column, math.NaN())
-		}
-		s.scores[name] = append(column, v)
-	}
-	if c, ok := result.(Chosen); ok {
-		if stimulus, response, ok := c.Choice(); ok {
-			for name, v := range confidences {
-				if s.decisions == nil {
-					s.decisions = map[string][]stats.Decision{}
-				}
-				s.decisions[name] = append(s.decisions[name], stats.Decision{Stimulus: stimulus, Response: response, Confidence: v})
+		for name, v := range c.Confidences() {
+			if s.scores == nil {
+				s.scores = map[string]*scores{}
+			}
+			column := s.scores[name]
+			if column == nil {
+				column = &scores{}
+				s.scores[name] = column
+			}
+			if !math.IsNaN(v) && !math.IsInf(v, 0) {
+				column.at, column.v = append(column.at, at), append(column.v, v)
 			}
 		}
 	}
+	if c, ok := result.(Chosen); ok {
+		if was, said, ok := c.Choice(); ok {
+			s.chosen = true
+			is = isChoice | when(was == 1, stimulus) | when(said == 1, response)
+		}
+	}
+	return is
+}
+
+// ones are a bit of items as numbers; those of which keep is wanted, or of all.
+func (s *standard) ones(bit, keep bits) []float64 {
+	out := make([]float64, 0, s.done)
+	for _, is := range s.is {
+		if is&keep == keep {
+			out = append(out, one(is&bit != 0))
+		}
+	}
+	return out
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// related numbers the clusters of the items that have a bit; nil where no two of
+// them share one.
+func (s *standard) related(keep bits) []int {
+	at := make([]int32, 0, s.done)
+	for i, is := range s.is {
+		if is&keep == keep {
+			at = append(at, int32(i))
+		}
+	}
+	return s.clusters.Groups(at)
 }
 
 // clusterOf names the items that one is not independent of.
@@ -164,8 +271,8 @@ func shared(clusters []string) []int {
 }
 
 // share is the share of ones, with clustered errors where items share one.
-func share(name string, y []float64, clusters []string) Measure {
-	if groups := shared(clusters); groups != nil {
+func share(name string, y []float64, groups []int) Measure {
+	if groups != nil {
 		f, err := stats.WilsonClustered(y, groups, Level)
 		return Of(name, f, err)
 	}
@@ -175,11 +282,12 @@ func share(name string, y []float64, clusters []string) Measure {
 func (s *standard) sum() Standard {
 	var out Standard
 	if s.graded > 0 {
-		out.Headline = append(out.Headline, share(rightOfAnswered, s.y, s.clusters))
+		y, groups := s.ones(isRight, isGraded), s.related(isGraded)
+		out.Headline = append(out.Headline, share(rightOfAnswered, y, groups))
+		out.Detectable = detectable(y, groups)
 		if s.done > s.graded {
-			out.Headline = append(out.Headline, share("right, if all others were wrong", s.all, s.allClusters))
+			out.Headline = append(out.Headline, share("right, if all others were wrong", s.ones(isRight, 0), s.related(0)))
 		}
-		out.Detectable = detectable(s.y, s.clusters)
 	}
 	if m := s.corrected(); m != nil {
 		out.Headline = append(out.Headline, *m)
@@ -188,10 +296,21 @@ func (s *standard) sum() Standard {
 		out.Signals = append(out.Signals, s.signal(name))
 	}
 	out.Detection = s.detection()
-	if len(s.before) > 0 {
-		if c, err := (stats.Bootstrap{Cluster: shared(s.revised)}).Correction(fixed(), s.before, s.after); err == nil {
+	if before := pairs(s.ones(wasRight, isRevised)); len(before) > 0 {
+		after := pairs(s.ones(isRight, isRevised))
+		if c, err := (stats.Bootstrap{Cluster: s.related(isRevised)}).Correction(fixed(), before, after); err == nil {
 			out.Revision = &c
 		}
+	}
+	return out
+}
+
+// pairs are answers as [stats.Bootstrap.Correction] takes them: one of each item.
+func pairs(y []float64) [][]bool {
+	all, out := make([]bool, len(y)), make([][]bool, len(y))
+	for i, v := range y {
+		all[i] = v == 1
+		out[i] = all[i : i+1 : i+1]
 	}
 	return out
 }
@@ -199,17 +318,32 @@ func (s *standard) sum() Standard {
 // detection reads the confidence that most choices have, the first by name among
 // those.
 func (s *standard) detection() *DetectionReport {
+	if !s.chosen {
+		return nil
+	}
 	r := &DetectionReport{}
-	for _, name := range slices.Sorted(maps.Keys(s.decisions)) {
-		if n := len(s.decisions[name]); n > r.N {
+	for _, name := range slices.Sorted(maps.Keys(s.scores)) {
+		n := 0
+		for _, i := range s.scores[name].at {
+			if s.is[i]&isChoice != 0 {
+				n++
+			}
+		}
+		if n > r.N {
 			r.Confidence, r.N = name, n
 		}
 	}
 	if r.N == 0 {
 		return nil
 	}
+	decisions := make([]stats.Decision, 0, r.N)
+	for k, i := range s.scores[r.Confidence].at {
+		if is := s.is[i]; is&isChoice != 0 {
+			decisions = append(decisions, stats.Decision{Stimulus: int(one(is&stimulus != 0)), Response: int(one(is&response != 0)), Confidence: s.scores[r.Confidence].v[k]})
+		}
+	}
 	var err error
-	if r.Metacognitive, err = (stats.Bootstrap{Level: Level}).Metacognition(fixed(), s.decisions[r.Confidence], 0); err != nil {
+	if r.Metacognitive, err = (stats.Bootstrap{Level: Level}).Metacognition(fixed(), decisions, 0); err != nil {
 		r.Why = err.Error()
 		none := stats.Missing(r.N, err)
 		r.DPrime, r.Criterion, r.MetaD, r.MRatio, r.Type2 = none, none, none, none, none
@@ -225,20 +359,18 @@ const riskPoints = 100
 
 func (s *standard) signal(name string) SignalReport {
 	r := SignalReport{Name: name}
-	var score, y []float64
-	var clusters []string
-	for i, v := range s.scores[name] {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
-			score, y, clusters = append(score, v), append(y, s.y[i]), append(clusters, s.clusters[i])
-		}
+	column := s.scores[name]
+	y := make([]float64, len(column.v))
+	for k, i := range column.at {
+		y[k] = one(s.is[i]&isRight != 0)
 	}
 	var err error
-	r.Summary, err = stats.Summarise(fixed(), score, y, stats.Options{Level: Level, Cluster: shared(clusters)})
+	r.Summary, err = stats.Summarise(fixed(), column.v, y, stats.Options{Level: Level, Cluster: s.clusters.Groups(column.at)})
 	if err != nil {
 		r.N, r.Why = len(y), append(r.Why, err.Error())
 		return r
 	}
-	if points, err := stats.RiskCoverage(score, y); err == nil {
+	if points, err := stats.RiskCoverage(column.v, y); err == nil {
 		r.Risk = thinned(points, riskPoints)
 	}
 	return r
@@ -290,14 +422,14 @@ func (s *standard) corrected() *Measure {
 
 // detectable is the smallest difference in what is right that two runs on these
 // items would show, half of what is right or wrong in one being so in the other.
-func detectable(y []float64, clusters []string) *Measure {
+func detectable(y []float64, groups []int) *Measure {
 	right := 0.0
 	for _, v := range y {
 		right += v
 	}
 	n := float64(len(y))
 	plan := stats.Plan{}
-	if groups := shared(clusters); groups != nil {
+	if groups != nil {
 		if deff, err := stats.ObservedDesignEffect(y, groups); err == nil {
 			plan.DesignEffect = max(1, deff)
 		}

@@ -38,9 +38,32 @@ type Study[I, R any] struct {
 	// or text.ErrNoConfidence is counted as that, any other one as a failure; such
 	// an item has no result.
 	Ask func(context.Context, *Session, I) (R, error)
-	// Measure says what the results come to, in the order of the items.
+	// Measure says what the results come to, in the order of the items. All of them
+	// are held until then.
 	Measure func([]R) []Measure
+	// Meter, if set, stands in for Measure and takes result by result, so that a
+	// study of hundreds of thousands of items holds none of them.
+	Meter func() Meter[R]
 }
+
+// Meter measures results one after the other, in the order of the items.
+type Meter[R any] interface {
+	Add(R)
+	// Measures says what the results come to, of which there are some.
+	Measures() []Measure
+}
+
+// held is a [Meter] that holds the results until they are measured.
+type held[R any] struct {
+	results []R
+	measure func([]R) []Measure
+}
+
+// Add implements [Meter].
+func (h *held[R]) Add(r R) { h.results = append(h.results, r) }
+
+// Measures implements [Meter].
+func (h *held[R]) Measures() []Measure { return h.measure(h.results) }
 
 // Suite is a study whatever its items are. Only a [Study] is one.
 type Suite interface {

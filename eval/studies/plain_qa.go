@@ -106,7 +106,7 @@ func PlainQA() eval.Suite {
 			}
 			return askPlain(ctx, s, q, set)
 		},
-		Measure: measurePlain,
+		Meter: func() eval.Meter[PlainAnswer] { return &plainMeter{} },
 	}
 }
 
@@ -226,66 +226,97 @@ func (q QA) two(a text.Answer) *[2]int {
 	return &[2]int{int(one(right)), int(one(said))}
 }
 
-func measurePlain(rs []PlainAnswer) []eval.Measure {
-	var y, chance []float64
-	var of, sets []string
-	bySet, groups := map[string][]float64{}, map[string][]string{}
-	declined, answerable, caught, unanswerable := 0, 0, 0, 0
-	for _, r := range rs {
-		if r.Unanswerable {
-			unanswerable, caught = unanswerable+1, caught+int(one(r.Declined))
-			continue
-		}
-		answerable, declined = answerable+1, declined+int(one(r.Declined))
-		if r.Options > 0 {
-			chance = append(chance, 1/float64(r.Options))
-		}
-		right, ok := r.graded()
-		if !ok {
-			continue
-		}
-		y, of = append(y, right), append(of, r.Group)
-		if bySet[r.Set] == nil {
-			sets = append(sets, r.Set)
-		}
-		bySet[r.Set], groups[r.Set] = append(bySet[r.Set], right), append(groups[r.Set], r.Group)
+// plainMeter measures plain answers: of each it keeps some bytes.
+type plainMeter struct {
+	declined, answerable, caught, unanswerable int
+	guessing                                   float64 // sum over the answers with options
+	choices                                    int
+	sets                                       []string
+	graded                                     []gradedAnswer // of the answerable
+	clusters                                   eval.Clusters
+	told                                       []told // of all
+	elsewhere                                  bool   // some are of another set than selfaware
+}
+
+type gradedAnswer struct {
+	set   int32 // among the sets
+	right bool
+}
+
+// told is whether something could be known, and was declined.
+type told struct{ unanswerable, declined bool }
+
+// Add implements [eval.Meter].
+func (m *plainMeter) Add(r PlainAnswer) {
+	m.told = append(m.told, told{r.Unanswerable, r.Declined})
+	m.elsewhere = m.elsewhere || r.Set != "selfaware"
+	if r.Unanswerable {
+		m.unanswerable, m.caught = m.unanswerable+1, m.caught+int(one(r.Declined))
+		return
 	}
-	out := []eval.Measure{clustered("accuracy of the answers", y, of)}
-	if answerable > 0 {
-		out = append(out, eval.Share("declined", declined, answerable))
+	m.answerable, m.declined = m.answerable+1, m.declined+int(one(r.Declined))
+	if r.Options > 0 {
+		m.guessing, m.choices = m.guessing+1/float64(r.Options), m.choices+1
 	}
-	if len(chance) > 0 {
-		out = append(out, eval.Value("accuracy of guessing among the options", mean(chance), len(chance), "mean of 1/options", "computed, not measured"))
+	right, ok := r.graded()
+	if !ok {
+		return
 	}
-	if len(sets) > 1 {
-		for _, set := range sets {
-			out = append(out, clustered("accuracy: "+cmp.Or(set, "questions.jsonl"), bySet[set], groups[set]))
+	set := slices.Index(m.sets, r.Set)
+	if set < 0 {
+		set = len(m.sets)
+		m.sets = append(m.sets, r.Set)
+	}
+	m.graded = append(m.graded, gradedAnswer{int32(set), right == 1}) //nolint:gosec // there are not so many sets
+	m.clusters.Add(r.Group)
+}
+
+// accuracy measures the answers of a set; less than 0: of all.
+func (m *plainMeter) accuracy(name string, set int) eval.Measure {
+	var y []float64
+	var at []int32
+	for i, a := range m.graded {
+		if set < 0 || int(a.set) == set {
+			y, at = append(y, one(a.right)), append(at, int32(i)) //nolint:gosec // items are not so many
 		}
 	}
-	if unanswerable > 0 {
-		out = append(out, eval.Share("unanswerable: declined", caught, unanswerable))
-		out = append(out, knowsUnknown(rs))
+	return grouped(name, y, m.clusters.Groups(at))
+}
+
+// Measures implements [eval.Meter].
+func (m *plainMeter) Measures() []eval.Measure {
+	out := []eval.Measure{m.accuracy("accuracy of the answers", -1)}
+	if m.answerable > 0 {
+		out = append(out, eval.Share("declined", m.declined, m.answerable))
+	}
+	if m.choices > 0 {
+		out = append(out, eval.Value("accuracy of guessing among the options", m.guessing/float64(m.choices), m.choices, "mean of 1/options", "computed, not measured"))
+	}
+	if len(m.sets) > 1 {
+		for i, set := range m.sets {
+			out = append(out, m.accuracy("accuracy: "+cmp.Or(set, "questions.jsonl"), i))
+		}
+	}
+	if m.unanswerable > 0 {
+		out = append(out, eval.Share("unanswerable: declined", m.caught, m.unanswerable), m.knowsUnknown())
 	}
 	return out
 }
 
 // knowsUnknown is selfaware's F1 of declining: what cannot be answered is what
 // shall be declined.
-func knowsUnknown(rs []PlainAnswer) eval.Measure {
-	public := true
-	for _, r := range rs {
-		public = public && r.Set == "selfaware"
-	}
+func (m *plainMeter) knowsUnknown() eval.Measure {
 	var published []eval.Published
-	if public {
+	if !m.elsewhere {
 		published = []eval.Published{{Value: .7547, Of: "gpt-4, recalled"}, {Value: .8493, Of: "people, recalled"}}
 	}
-	f, err := stats.Bootstrap{}.Figure(fixed(), len(rs), func(idx []int) (float64, error) {
+	f, err := stats.Bootstrap{}.Figure(fixed(), len(m.told), func(idx []int) (float64, error) {
 		var hits, declined, should float64
 		for _, i := range idx {
-			hits += one(rs[i].Declined && rs[i].Unanswerable)
-			declined += one(rs[i].Declined)
-			should += one(rs[i].Unanswerable)
+			t := m.told[i]
+			hits += one(t.declined && t.unanswerable)
+			declined += one(t.declined)
+			should += one(t.unanswerable)
 		}
 		if declined+should == 0 {
 			return 0, stats.ErrEmpty

@@ -267,7 +267,11 @@ func related(of []string) []int {
 // clustered measures a mean over items of which those of equal cluster are
 // related.
 func clustered(name string, x []float64, of []string, published ...eval.Published) eval.Measure {
-	cluster := related(of)
+	return grouped(name, x, related(of), published...)
+}
+
+// grouped does so where clusters are numbered; nil: no two items are related.
+func grouped(name string, x []float64, cluster []int, published ...eval.Published) eval.Measure {
 	if cluster == nil {
 		return eval.Average(name, x, published...)
 	}
