@@ -21,6 +21,8 @@ type LimitOptions struct {
 	// Adaptive finds what the upstream bears, up to Concurrency (default 256): it
 	// begins with 8, doubles until the upstream throttles (429, 503, 529) or
 	// answers later for it, and then goes up in small steps and down by a quarter.
+	// What was refused with a Retry-After it stays below, and tries it again after
+	// twenty times that, then forty and so on.
 	Adaptive bool
 	// RPM and TPM are requests and tokens a minute. At most the part of a tenth of
 	// a second is saved up, and made up for, so that no minute, wherever it begins,
@@ -185,7 +187,8 @@ func Admit(ctx context.Context) (*Place, error) {
 type Place struct {
 	l     *Limiter
 	begun time.Time
-	turn  int // of the climb, when it began
+	// Of the climb, and in flight with it, when it began.
+	turn, inFlight int
 }
 
 // Answered tells the limiter how the upstream answered, as soon as it begins to.
@@ -204,12 +207,12 @@ func (p *Place) Answered(err error) {
 	switch {
 	case api == nil:
 		if l.climb != nil {
-			l.climb.answered(p.turn, now.Sub(p.begun), l.queue.Len() > 0)
+			l.climb.answered(p.turn, now.Sub(p.begun), l.queue.Len() > 0, now)
 		}
 	case api.Status == http.StatusTooManyRequests || api.Status == http.StatusServiceUnavailable || api.Status == 529:
 		l.stats.Throttled++
 		if l.climb != nil && api.Temporary {
-			l.climb.throttled(p.turn, api.Status)
+			l.climb.throttled(refusal{p.turn, api.Status, p.inFlight, min(max(0, api.RetryAfter), longestPause), now})
 		}
 	}
 	if api != nil && api.Temporary && api.RetryAfter > 0 {
@@ -267,7 +270,7 @@ func (l *Limiter) take(ctx context.Context, tokens int64) (*Place, error) {
 	l.stats.Requests++
 	l.stats.InFlight++
 	l.stats.Highest = max(l.stats.Highest, l.stats.InFlight)
-	p := &Place{l: l, begun: time.Now()}
+	p := &Place{l: l, begun: time.Now(), inFlight: l.stats.InFlight}
 	if l.climb != nil {
 		p.turn = l.climb.turn
 	}

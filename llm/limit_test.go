@@ -448,6 +448,82 @@ func TestAdaptiveKeepsBelowWhatIsThrottled(t *testing.T) {
 	})
 }
 
+// Each refusal costs all callers what its Retry-After says: the limit is found
+// with few of them, whether the upstream counts requests at once or a second.
+func TestAdaptiveIsFastAgainstRetryAfter(t *testing.T) {
+	refused := func(wait time.Duration) error {
+		return &llm.APIError{Status: 429, Temporary: true, RetryAfter: wait}
+	}
+	for _, c := range []struct {
+		name     string
+		upstream func() func(inFlight, number int) (time.Duration, error)
+		calls    int
+		within   time.Duration
+		most     int64 // refusals
+		ends     [2]int
+	}{
+		{"24 at once", func() func(int, int) (time.Duration, error) {
+			return func(inFlight, _ int) (time.Duration, error) {
+				if inFlight > 24 {
+					return time.Millisecond, refused(time.Second)
+				}
+				return 100 * time.Millisecond, nil
+			}
+		}, 1000, 6500 * time.Millisecond, 20, [2]int{20, 24}}, // 4.2 s with 24 from the start
+		{"2 at once, 10 s", func() func(int, int) (time.Duration, error) {
+			return func(inFlight, _ int) (time.Duration, error) {
+				if inFlight > 2 {
+					return time.Millisecond, refused(10 * time.Second)
+				}
+				return 100 * time.Millisecond, nil
+			}
+		}, 1000, 65 * time.Second, 10, [2]int{2, 2}}, // 50 s
+		{"50 a second", func() func(int, int) (time.Duration, error) {
+			var window time.Time
+			n := 0
+			return func(int, int) (time.Duration, error) {
+				now := time.Now()
+				if now.Sub(window) >= time.Second {
+					window, n = now, 0
+				}
+				if n++; n > 50 {
+					return time.Millisecond, refused(window.Add(time.Second).Sub(now))
+				}
+				return 100 * time.Millisecond, nil
+			}
+		}, 1000, 30 * time.Second, 200, [2]int{1, 256}}, // 20 s
+		{"24 at once, then 60", func() func(int, int) (time.Duration, error) {
+			return func(inFlight, number int) (time.Duration, error) {
+				bears := 24
+				if number > 3000 {
+					bears = 60
+				}
+				if inFlight > bears {
+					return time.Millisecond, refused(time.Second)
+				}
+				return 100 * time.Millisecond, nil
+			}
+		}, 40000, 110 * time.Second, 60, [2]int{50, 60}}, // 76 s
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			answer := c.upstream()
+			u := newUpstream(func(inFlight, number int) (time.Duration, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return answer(inFlight, number)
+			})
+			l := llm.NewLimiter(llm.LimitOptions{Adaptive: true})
+			flow(t, llm.Retry(l.Wrap(u), llm.RetryOptions{Tries: 20}), 300, c.calls)
+			s, took := l.Stats(), u.last.Sub(u.begun[0])
+			t.Logf("%s: %v, %d refused, %+v", c.name, took, s.Throttled, s)
+			if took > c.within || s.Throttled > c.most || s.Limit < c.ends[0] || s.Limit > c.ends[1] {
+				t.Errorf("%s: %d calls took %v, %d were refused, %+v", c.name, c.calls, took, s.Throttled, s)
+			}
+		})
+	}
+}
+
 func TestAdaptiveNoticesAQueueUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const capacity = 50
