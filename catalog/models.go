@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,9 @@ type ModelOptions struct {
 	// KeyEnv names the environment variable that holds the key; empty means the
 	// provider's usual one.
 	KeyEnv string
+	// KeyHeader is the header that carries the key as it is, as Azure wants it
+	// (api-key); empty means a bearer token, or what the provider's API says.
+	KeyHeader string
 	// Limit says how much the model may be asked at once and a minute, Limiters
 	// where the limiters of models that share one are; nil is one of its own, if
 	// there is anything to limit.
@@ -91,7 +95,7 @@ func (o ModelOptions) limited(m llm.Model) llm.Model {
 	return m
 }
 
-// Alias reads an alias of the configuration: model, api_key_env, input_usd and
+// Alias reads an alias of the configuration: model, api_key_env, key_header, input_usd and
 // output_usd (dollars a million tokens), rpm and tpm (requests and tokens a
 // minute) and concurrency (requests in flight, or "adaptive").
 func (o *ModelOptions) Alias(def map[string]any) error {
@@ -104,6 +108,8 @@ func (o *ModelOptions) Alias(def map[string]any) error {
 			o.Spec, ok = value.(string)
 		case "api_key_env":
 			o.KeyEnv, ok = value.(string)
+		case "key_header":
+			o.KeyHeader, ok = value.(string)
 		case "input_usd":
 			input, ok = number(value)
 			priced = true
@@ -123,7 +129,7 @@ func (o *ModelOptions) Alias(def map[string]any) error {
 			n, ok = whole(value)
 			o.Limit.Concurrency = int(n)
 		default:
-			return fmt.Errorf("unknown field %q: want model, api_key_env, input_usd, output_usd, rpm, tpm or concurrency", key)
+			return fmt.Errorf("unknown field %q: want model, api_key_env, key_header, input_usd, output_usd, rpm, tpm or concurrency", key)
 		}
 		if !ok {
 			return fmt.Errorf("%s: %v is not what belongs there", key, value)
@@ -155,7 +161,7 @@ func whole(v any) (int64, bool) {
 	return int64(n), ok && n >= 1 && n == math.Trunc(n) && n < 1<<31
 }
 
-var providers = []string{"local", "openai", "anthropic", "script", "replay"}
+var providers = []string{"local", "openai", "responses", "anthropic", "script", "replay"}
 
 // CheckModel says what is wrong with the wording of a specification.
 func CheckModel(spec string) error {
@@ -189,9 +195,9 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 		if opened, err = local.Open(file, localOptions()); err == nil {
 			m, closer, o.Price = opened, opened.Close, &llm.Price{}
 		}
-	case "openai":
+	case "openai", "responses":
 		name, url := splitURL(name)
-		m, err = openai.New(name, openai.Options{BaseURL: url, APIKey: o.key("OPENAI_API_KEY")})
+		m, err = openai.New(name, o.openai(url, provider == "responses"))
 	case "anthropic":
 		name, url := splitURL(name)
 		m, err = anthropic.New(name, anthropic.Options{BaseURL: url, APIKey: o.key("ANTHROPIC_API_KEY")})
@@ -206,6 +212,17 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 		return nil, nil, fmt.Errorf("model %s: %w", spec, err)
 	}
 	return llm.Retry(o.limited(llm.Metered(m, o.Price)), llm.RetryOptions{}), closer, nil
+}
+
+// openai gives the options of a server that speaks one of OpenAI's protocols.
+func (o ModelOptions) openai(url string, responses bool) openai.Options {
+	out := openai.Options{BaseURL: url, APIKey: o.key("OPENAI_API_KEY"), Responses: responses}
+	if o.KeyHeader != "" && out.APIKey != "" {
+		out.Header = http.Header{}
+		out.Header.Set(o.KeyHeader, out.APIKey)
+		out.APIKey = ""
+	}
+	return out
 }
 
 // localOptions keeps what every short question begins with evaluated, also on

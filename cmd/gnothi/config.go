@@ -50,7 +50,7 @@ var settings = map[string]setting{
 	"listen":        {def: "127.0.0.1:8317", help: "where serve listens"},
 	"api-key":       {def: "", help: "key that clients of serve must send"},
 	"withheld":      {def: "I am not sure enough to answer that.", help: "what serve says in place of a withheld answer"},
-	"models":        {tree: true, help: "aliases: NAME: {model, api_key_env, input_usd, output_usd (per million tokens), rpm, tpm, concurrency}"},
+	"models":        {tree: true, help: "aliases: NAME: {model, api_key_env, key_header, input_usd, output_usd (per million tokens), rpm, tpm, concurrency}"},
 	"policies":      {tree: true, help: "named policies: a specification, or {cascade: {first, signal, threshold, next}}"},
 }
 

@@ -187,8 +187,8 @@ func (c *config) openServed(ctx context.Context, cmd *cobra.Command, o *gateway.
 	switch provider {
 	case "local":
 		return openNative(ctx, name, m, o)
-	case "openai":
-		o.Upstream = upstreamOf(ctx, name, m)
+	case "openai", "responses":
+		o.Upstream = upstreamOf(ctx, provider, name, m)
 	}
 	o.Model, closeModel, err = catalog.OpenModel(ctx, spec, m)
 	return closeModel, err
@@ -212,10 +212,10 @@ func openNative(ctx context.Context, name string, m catalog.ModelOptions, o *gat
 	return opened.Close, nil
 }
 
-// upstreamOf describes the server behind openai:NAME[@BASE_URL]. Its other
+// upstreamOf describes the server behind PROVIDER:NAME[@BASE_URL]. Its other
 // models are opened with the server's own URL, always written out: what a client
 // puts into a name must not say where the key goes.
-func upstreamOf(ctx context.Context, name string, m catalog.ModelOptions) *gateway.Upstream {
+func upstreamOf(ctx context.Context, provider, name string, m catalog.ModelOptions) *gateway.Upstream {
 	u := &gateway.Upstream{BaseURL: openai.DefaultBaseURL, APIKey: os.Getenv("OPENAI_API_KEY")}
 	if m.KeyEnv != "" {
 		u.APIKey = os.Getenv(m.KeyEnv)
@@ -226,7 +226,7 @@ func upstreamOf(ctx context.Context, name string, m catalog.ModelOptions) *gatew
 	m.Price = nil // the price of the configured model
 	ctx = context.WithoutCancel(ctx)
 	u.Open = func(other string) (llm.Model, error) {
-		model, _, err := catalog.OpenModel(ctx, "openai:"+other+"@"+u.BaseURL, m)
+		model, _, err := catalog.OpenModel(ctx, provider+":"+other+"@"+u.BaseURL, m)
 		return model, err
 	}
 	return u

@@ -42,23 +42,3 @@ func FuzzAssembler(f *testing.F) {
 		}
 	})
 }
-
-func FuzzCutter(f *testing.F) {
-	f.Add("a\n \nb", "\n \n", 2)
-	f.Fuzz(func(t *testing.T, text, stop string, at int) {
-		if stop == "" || at < 0 || at > len(text) {
-			return
-		}
-		c := cutter{stops: []string{stop}}
-		got, found := c.add(text[:at])
-		if !found {
-			var more string
-			more, found = c.add(text[at:])
-			got += more + c.held
-		}
-		want, _, wants := strings.Cut(text, stop)
-		if got != want || found != wants {
-			t.Errorf("%q cut at %q: %q, %v", text, stop, got, found)
-		}
-	})
-}

@@ -150,7 +150,7 @@ func (p *Provider) readWhole(resp *upstream.Response, index int, stops []string,
 	if err != nil {
 		return nil, p.client.Malformed(resp.Status, "%v", err)
 	}
-	if text, found := (&cutter{stops: stops}).add(res.Choices[0].Text); found {
+	if text, found := (&upstream.Cutter{Stops: stops}).Add(res.Choices[0].Text); found {
 		cut(&res.Choices[0], text)
 	}
 	if stream == nil {
@@ -167,7 +167,7 @@ func (p *Provider) readWhole(resp *upstream.Response, index int, stops []string,
 
 func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, index int, stops []string, stream func(llm.Event) error) (*llm.Result, error) {
 	var answer assembler
-	cutter := cutter{stops: stops}
+	cutter := upstream.Cutter{Stops: stops}
 	delivered := false
 	var text strings.Builder
 	deliver := func(e llm.Event) error {
@@ -184,7 +184,7 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, inde
 		return e
 	}
 	events := upstream.NewEvents(resp.Body)
-	for !answer.done && !cutter.found {
+	for !answer.done && !cutter.Found {
 		event, err := events.Next()
 		var api *llm.APIError
 		switch {
@@ -209,14 +209,14 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, inde
 		for _, e := range pieces {
 			switch {
 			case e.Text != "":
-				e.Text, _ = cutter.add(e.Text)
+				e.Text, _ = cutter.Add(e.Text)
 			case e.Finish != "":
-				e.Text = cutter.held
+				e.Text = cutter.Held
 			}
 			if err := deliver(e); err != nil {
 				return nil, err
 			}
-			if cutter.found {
+			if cutter.Found {
 				if err := deliver(llm.Event{Finish: "stop"}); err != nil {
 					return nil, err
 				}
@@ -228,7 +228,7 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, inde
 	if err != nil {
 		return nil, fail("%v", err)
 	}
-	if cutter.found { // what the API would have counted is not known
+	if cutter.Found { // what the API would have counted is not known
 		cut(&res.Choices[0], text.String())
 		res.Usage.CompletionTokens = max(res.Usage.CompletionTokens, int64(answer.pieces))
 	}

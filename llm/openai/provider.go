@@ -50,6 +50,10 @@ type Options struct {
 	// StreamUsage asks streams for their usage, which OpenAI sends only then.
 	// Without usage it is estimated, see [Provider.Do].
 	StreamUsage bool
+	// Responses speaks the Responses API, POST BaseURL/responses, instead of chat
+	// completions. It has neither n, seeds, raw prompts nor stop strings; those are
+	// looked for here.
+	Responses bool
 }
 
 // Provider is a model behind an OpenAI-compatible server. It is safe for
@@ -74,6 +78,7 @@ type knowledge struct {
 	oneByOne    bool // n is ignored or refused
 	noSeed      bool
 	newMaxName  bool // max_completion_tokens instead of max_tokens
+	leastTokens int  // no lower ceiling on an answer is taken
 	topLogProbs int  // the most that is taken
 }
 
@@ -102,7 +107,12 @@ func New(name string, o Options) (*Provider, error) {
 	if p.known.can == nil {
 		p.known.can = map[llm.Ability]bool{}
 	}
-	p.client = &upstream.Client{Provider: id.String(), HTTP: o.HTTPClient, Connect: o.Connect, FirstByte: o.FirstByte, Idle: o.Idle, MaxBody: o.MaxBody}
+	if o.Responses {
+		p.id.Provider, p.chat = "responses", base.JoinPath("responses").String()
+		p.known.oneByOne, p.known.noSeed = true, true
+		p.known.can[llm.Seeded], p.known.can[llm.RawPrompt], p.known.can[llm.ScoreText] = false, false, false
+	}
+	p.client = &upstream.Client{Provider: p.id.String(), HTTP: o.HTTPClient, Connect: o.Connect, FirstByte: o.FirstByte, Idle: o.Idle, MaxBody: o.MaxBody}
 	p.client.Secrets = append(p.client.Secrets, o.APIKey)
 	for _, values := range o.Header {
 		p.client.Secrets = append(p.client.Secrets, slices.DeleteFunc(slices.Clone(values), func(v string) bool { return len(v) < 16 })...)
@@ -207,6 +217,9 @@ func (p *Provider) call(ctx context.Context, op llm.Op, indices []int) (*llm.Res
 		k := p.knows()
 		sent, call := p.request(op, indices, k)
 		body, err := EncodeRequest(sent, call)
+		if err == nil && p.opts.Responses && sent.Prompt == "" {
+			body, err = responsesRequest(body)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("openai: %w", err)
 		}
@@ -239,6 +252,9 @@ func (p *Provider) request(op llm.Op, indices []int, k knowledge) (llm.Request, 
 		c.Seed = llm.SeedOf(root, indices[0])
 	}
 	r.TopLogProbs = min(r.TopLogProbs, k.topLogProbs)
+	if r.MaxTokens > 0 {
+		r.MaxTokens = max(r.MaxTokens, k.leastTokens)
+	}
 	extra := func(name string, v json.RawMessage) {
 		r.Extra = maps.Clone(r.Extra)
 		if r.Extra == nil {
@@ -299,6 +315,9 @@ func (p *Provider) settle(sent llm.Request, call Call, k knowledge, res *llm.Res
 	case sent.MaxTokens > 0 && !k.newMaxName && refused && names(e, "max_completion_tokens"):
 		p.learn(func(now *knowledge) { now.newMaxName = true })
 		return true, nil
+	case p.opts.Responses && sent.MaxTokens > 0 && sent.MaxTokens < leastOutput && refused && names(e, "max_output_tokens"):
+		p.learn(func(now *knowledge) { now.leastTokens = leastOutput })
+		return true, nil
 	case sent.Prompt != "" && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented) && !names(e, "model"):
 		p.learn(func(now *knowledge) { now.can[llm.RawPrompt] = false })
 		return false, &llm.UnsupportedError{Model: p.id, Ability: llm.RawPrompt}
@@ -351,6 +370,14 @@ func (p *Provider) readWhole(resp *upstream.Response, op llm.Op, indices []int) 
 	if err != nil {
 		return nil, err
 	}
+	if p.opts.Responses {
+		if inBand(data) {
+			return nil, p.client.ErrorFrom(resp.Status, data)
+		}
+		if data, err = chatResponse(data); err != nil {
+			return nil, p.client.Malformed(resp.Status, "%v", err)
+		}
+	}
 	res, err := DecodeResponse(data)
 	if err != nil && inBand(data) {
 		return nil, p.client.ErrorFrom(resp.Status, data)
@@ -360,6 +387,9 @@ func (p *Provider) readWhole(resp *upstream.Response, op llm.Op, indices []int) 
 	}
 	if err := p.place(resp, res, indices); err != nil {
 		return nil, err
+	}
+	if p.opts.Responses {
+		cutAt(&res.Choices[0], op.Request.Stop)
 	}
 	if op.Stream == nil {
 		return res, nil
@@ -392,8 +422,24 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, op l
 		e.Temporary = !delivered
 		return e
 	}
+	var stops upstream.Cutter
+	if p.opts.Responses {
+		stops.Stops = op.Request.Stop
+	}
+	var translated responseStream
 	for events := upstream.NewEvents(resp.Body); ; {
 		event, err := events.Next()
+		if err == nil && p.opts.Responses && string(event.Data) != "[DONE]" {
+			var failed []byte
+			switch event.Data, failed, err = translated.add(event.Data); {
+			case failed != nil:
+				event = upstream.Event{Name: "error", Data: failed}
+			case err != nil:
+				return nil, 0, fail("%v", err)
+			case event.Data == nil:
+				continue
+			}
+		}
 		switch {
 		case err == io.EOF && answer.Done(): //nolint:errorlint // likewise
 			// Without [DONE], but complete.
@@ -427,14 +473,20 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, op l
 					pieces++
 				}
 				c.Index = indices[c.Index]
+				cutEvent(&c, &stops)
 				if op.Stream != nil {
 					delivered = true
 					if err := op.Stream(c); err != nil {
 						return nil, 0, err
 					}
 				}
+				if stops.Found {
+					break
+				}
 			}
-			continue
+			if !translated.done && !stops.Found {
+				continue
+			}
 		}
 		res, err := answer.Result()
 		if err == nil {
@@ -442,6 +494,9 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, op l
 		}
 		if err != nil {
 			return nil, 0, fail("%v", err)
+		}
+		if stops.Found {
+			cutAt(&res.Choices[0], stops.Stops)
 		}
 		return res, pieces, nil
 	}

@@ -295,6 +295,9 @@ func merge(into, delta map[string]any) {
 }
 
 func mergeList(list, delta []any) []any {
+	if list == nil {
+		list = []any{} // an empty list is one
+	}
 	for _, d := range delta {
 		piece, _ := d.(map[string]any)
 		index, indexed := piece["index"]

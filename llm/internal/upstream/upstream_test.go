@@ -161,3 +161,22 @@ func FuzzErrorFrom(f *testing.F) {
 		}
 	})
 }
+func FuzzCutter(f *testing.F) {
+	f.Add("a\n \nb", "\n \n", 2)
+	f.Fuzz(func(t *testing.T, text, stop string, at int) {
+		if stop == "" || at < 0 || at > len(text) {
+			return
+		}
+		c := Cutter{Stops: []string{stop}}
+		got, found := c.Add(text[:at])
+		if !found {
+			var more string
+			more, found = c.Add(text[at:])
+			got += more + c.Held
+		}
+		want, _, wants := strings.Cut(text, stop)
+		if got != want || found != wants {
+			t.Errorf("%q cut at %q: %q, %v", text, stop, got, found)
+		}
+	})
+}
