@@ -36,20 +36,20 @@ type climb struct {
 	doubling       bool
 	why            string
 
-	turn   int     // counts the moves: only what began since the last tells of it
-	cut    int     // the turn that began with the last answer that throttled
-	held   bool    // a whole turn passed since that one
-	placed bool    // the limit is what the refused request told, and at least floor
+	turn   int  // counts the moves: only what began since the last tells of it
+	cut    int  // the turn that began with the last answer that throttled
+	held   bool // a whole turn passed since that one
+	placed bool // the limit is what the refused request told, and at least floor
 	floor  int
 	wall   int       // the number that was refused; 0: none
 	again  time.Time // not tried again before
 	tried  int       // how often it was and refused again
-	n      int     // answers in this turn
-	logs   float64 // the sum of their latencies' logarithms
-	full   bool    // somebody had to wait in this turn
-	usual  float64 // logarithm of the usual latency in seconds; NaN: not known
-	doubt  int     // the number that half is tried of; 0: none
-	slower float64 // logarithm of the latency there
+	n      int       // answers in this turn
+	logs   float64   // the sum of their latencies' logarithms
+	full   bool      // somebody had to wait in this turn
+	usual  float64   // logarithm of the usual latency in seconds; NaN: not known
+	doubt  int       // the number that half is tried of; 0: none
+	slower float64   // logarithm of the latency there
 }
 
 func newClimb(ceiling int) *climb {
