@@ -244,6 +244,10 @@ func (m *Mind) conclude(ctx context.Context, i *inquiry, res control.Result, bef
 	return b, nil
 }
 
+// kindCall is the type of answer, for calibrators, of a tool call: one fitted on
+// answers in words does not hold for it.
+const kindCall = "call"
+
 // calibrated gives what the calibrator says of a candidate so far, nil where
 // there is none or no threshold to compare it with.
 func (m *Mind) calibrated(k calibrate.Key) func(context.Context, *monitor.Trial, *monitor.Candidate) (float64, bool) {
@@ -252,6 +256,9 @@ func (m *Mind) calibrated(k calibrate.Key) func(context.Context, *monitor.Trial,
 		return nil
 	}
 	return func(ctx context.Context, t *monitor.Trial, best *monitor.Candidate) (float64, bool) {
+		if best.IsCall() {
+			return 0, false // it was fitted on answers in words
+		}
 		signals := m.reads(t, true)
 		if c.Probe != nil {
 			signals = append(signals, c.Probe.Signal())
@@ -286,6 +293,9 @@ func (m *Mind) before(ctx context.Context, t *monitor.Trial, s *Study) ([]monito
 func (m *Mind) monitor(ctx context.Context, t *monitor.Trial, b *Belief, before []monitor.Signal) error {
 	res := b.Study.Result
 	best := res.Best
+	if best.IsCall() {
+		b.Study.Key.Kind = kindCall
+	}
 	answer, option := t.Question.Said(best)
 	b.Answer, b.Option, b.Outcome, b.Stopped = &answer, option, best.Answer.Status.String(), res.Stopped
 	for _, c := range res.Classes {

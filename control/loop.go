@@ -83,6 +83,10 @@ func (l Loop) Run(ctx context.Context, t *monitor.Trial) (Result, error) {
 	if err != nil || res.Best == nil {
 		return res, err
 	}
+	if res.Best.IsCall() { // words about it would take its place
+		res.Stopped = "a tool call is not revised"
+		return res, nil
+	}
 	res.Stopped = "rounds"
 	for round := 1; round <= l.Rounds; round++ {
 		if l.Tokens > 0 && t.Ledger.Spent().Tokens() >= l.Tokens {

@@ -58,7 +58,7 @@ func (e selfVerified) Gather(ctx context.Context, t *monitor.Trial) (v verdicts,
 	if e.votes > 1 {
 		ask.Temperature = 0.7
 	}
-	replies, err := ask.Replies(ctx, t, max(1, e.votes), "answer", e.candidate.Text)
+	replies, err := ask.Replies(ctx, t, max(1, e.votes), "answer", e.candidate.Words())
 	if len(replies) == 0 {
 		return v, err
 	}

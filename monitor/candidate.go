@@ -29,6 +29,17 @@ const (
 	FromOutside  Origin = "given"
 )
 
+// Words is the reply in words, tool calls spelled out.
+func (c *Candidate) Words() string {
+	if c.IsCall() {
+		return strings.TrimSpace(c.Text + "\n" + c.Answer.Text)
+	}
+	return c.Text
+}
+
+// IsCall tells an answer that is a tool call.
+func (c *Candidate) IsCall() bool { return c.Answer.Rule == text.RuleCall }
+
 // Question is what is asked, without what the right answer is: a trial never
 // sees the label.
 type Question struct {

@@ -97,7 +97,8 @@ func (t *Trial) Ask(ctx context.Context, op llm.Op) (llm.Choice, error) {
 // Candidate reads a choice as an answer to the trial's question. What only goes
 // in circles, or only repeats the question, is unparsed: it would look sure of
 // itself to any likelihood. Escape sequences are left out before the reading,
-// for the numbers in them are no answers; so spans are of the sanitised reply.
+// for the numbers in them are no answers; so spans are of the sanitised reply. A
+// tool call is an answer too, compared by structure ([text.Task.Calls]).
 func (t *Trial) Candidate(c llm.Choice, origin Origin, parent *Candidate) *Candidate {
 	task := t.Question.Task()
 	answer := task.Extract(text.Sanitise(c.Text))
@@ -106,6 +107,13 @@ func (t *Trial) Candidate(c llm.Choice, origin Origin, parent *Candidate) *Candi
 	}
 	if c.Finish == "content_filter" && strings.TrimSpace(c.Text) == "" {
 		answer = text.Answer{Kind: t.Question.Kind, Status: text.Refused} // the provider declined for the model
+	}
+	if calls := c.Calls(); calls != nil { // the answer, whatever is said beside them
+		wanted := make([]text.Call, len(calls))
+		for i, call := range calls {
+			wanted[i] = text.Call{Name: call.Name, Arguments: call.Arguments, Plain: call.Custom}
+		}
+		answer = task.Calls(wanted...)
 	}
 	return &Candidate{Choice: c, Answer: answer, Key: task.Key(answer), Origin: origin, Parent: parent}
 }

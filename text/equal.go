@@ -14,7 +14,8 @@ const keyRefused = "!refused"
 // Numbers are exact rationals in the base unit of their dimension (5 km is
 // 5000 m, 50 % is 1/2 unless the question asks for a percentage). Letters stand
 // for their options, if those are known. Free answers are compared as numbers
-// or dates where they are ones, else by [Normalise]; then aliases apply.
+// or dates where they are ones, else by [Normalise]; then aliases apply. Tool
+// calls are compared by structure ([Task.Calls]), whatever the kind.
 func (t Task) Key(a Answer) string {
 	k := t.plainKey(a)
 	if len(t.Aliases) == 0 || k == "" || k == keyRefused {
@@ -36,6 +37,8 @@ func (t Task) plainKey(a Answer) string {
 		return keyRefused
 	case a.Status == Unparsed:
 		return ""
+	case a.Rule == RuleCall:
+		return "call:" + a.Text
 	}
 	switch a.Kind {
 	case Number:
@@ -128,7 +131,7 @@ func (t Task) Classes(answers []Answer) [][]int {
 		if k == "" {
 			continue
 		}
-		if a.Kind == Number && a.Status != Refused && a.Unit == "" {
+		if a.Kind == Number && a.Value != nil && a.Unit == "" {
 			if u := withUnit[a.Value.RatString()]; u != "" {
 				k = u
 			}

@@ -14,7 +14,7 @@ func ExactMatch() monitor.Signal {
 	return ofAnswer("consistency/exact-match", 0, func(_ context.Context, _ *monitor.Trial, c *monitor.Candidate, cs []*monitor.Candidate) (float64, float64, error) {
 		same := 0
 		for _, s := range cs {
-			if strings.TrimSpace(s.Text) == strings.TrimSpace(c.Text) {
+			if strings.TrimSpace(s.Words()) == strings.TrimSpace(c.Words()) {
 				same++
 			}
 		}

@@ -220,7 +220,7 @@ func (j *Judge) closing(think, verdict string) string {
 func (j *Judge) shown(ctx context.Context, t *monitor.Trial, cs ...*monitor.Candidate) ([]string, error) {
 	out := make([]string, len(cs))
 	for i, c := range cs {
-		out[i] = c.Text
+		out[i] = c.Words()
 		if j.Restyle {
 			plain, err := monitor.Get(ctx, t, restyled{c})
 			if err != nil {
@@ -239,7 +239,7 @@ type restyled struct{ candidate *monitor.Candidate }
 
 // Gather implements monitor.Evidence.
 func (e restyled) Gather(ctx context.Context, t *monitor.Trial) (string, error) {
-	reply, err := t.Aside(ctx, monitor.Aside{Role: "rewrite", Index: place(e.candidate.Text), Text: restyle.Fill("text", e.candidate.Text), MaxTokens: 512})
+	reply, err := t.Aside(ctx, monitor.Aside{Role: "rewrite", Index: place(e.candidate.Words()), Text: restyle.Fill("text", e.candidate.Words()), MaxTokens: 512})
 	if err == nil && strings.TrimSpace(reply.Text) == "" {
 		err = errors.New("judge: the rewritten candidate is empty")
 	}

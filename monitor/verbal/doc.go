@@ -15,6 +15,6 @@ import (
 // question asks about a candidate, greedily and in a fresh context.
 func question(t *monitor.Trial, about prompt.Template, c *monitor.Candidate, maxTokens int) llm.Op {
 	greedy := 0.0
-	ask := about.Fill("question", t.Question.Text, "answer", c.Text)
+	ask := about.Fill("question", t.Question.Text, "answer", c.Words())
 	return llm.Op{Role: "judge", Request: llm.Request{Messages: []llm.Message{{Role: "user", Text: ask}}, MaxTokens: maxTokens, Temperature: &greedy}}
 }
