@@ -233,5 +233,10 @@ func Faults() []Fault {
 			w.Header().Set("Content-Type", "text/plain")
 			say(w, good)
 		}},
+		{Name: "JSON called HTML", Fine: true, Plain: true, Serve: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=latin-1")
+			say(w, " "+good)
+		}},
+		{Name: "stream called text", Fine: true, Stream: true, Serve: trickle("\r\n: hello\r\n\r\n"+event(goodChunk)+event(goodEnd)+done, "text/plain")},
 	}
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -34,7 +35,7 @@ type Client struct {
 	Connect   time.Duration // for the transport of its own; default 10s
 	FirstByte time.Duration // from the call to the response's headers; default 5m
 	Idle      time.Duration // between two bytes of a body; default 2m
-	MaxBody   int64         // of a response that is no stream; default 32 MiB
+	MaxBody   int64         // of a response that is no stream; default 64 MiB
 }
 
 // Defaults fills what is zero.
@@ -48,7 +49,7 @@ func (c *Client) Defaults() {
 		}
 	}
 	if c.MaxBody == 0 {
-		c.MaxBody = 32 << 20
+		c.MaxBody = 64 << 20
 	}
 	if c.HTTP == nil {
 		c.HTTP = &http.Client{
@@ -65,6 +66,31 @@ func (c *Client) Defaults() {
 			},
 			// Following one would repeat the call as a GET.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+}
+
+// Streams tells whether the answer is a stream of events. Some servers call
+// theirs something else, so what it begins with counts too.
+func (r *Response) Streams() bool {
+	if r.Type == "text/event-stream" || r.Type == "application/json" {
+		return r.Type == "text/event-stream"
+	}
+	peeked := bufio.NewReader(r.Body)
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{peeked, r.Body}
+	for n := 1; ; n++ {
+		start, err := peeked.Peek(n)
+		start = bytes.TrimLeft(start, "\ufeff \r\n\t")
+		for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
+			if bytes.HasPrefix(start, []byte(field)) {
+				return true
+			}
+		}
+		if err != nil || len(start) > len("event:") {
+			return false
 		}
 	}
 }
@@ -310,19 +336,19 @@ func Keep(h http.Header) map[string]string {
 	kept := map[string]string{}
 	for name, values := range h {
 		name = strings.ToLower(name)
-		known := slices.Contains([]string{"x-request-id", "request-id", "openai-processing-ms", "openai-version"}, name)
-		if known || strings.Contains(name, "ratelimit") {
+		if name == "x-request-id" || name == "request-id" || strings.HasPrefix(name, "openai-") || strings.Contains(name, "ratelimit") {
 			kept[name] = values[0]
 		}
 	}
 	return kept
 }
 
+// looksLikeHTML goes by what there is: some servers call JSON a page.
 func looksLikeHTML(media string, data []byte) bool {
-	if strings.Contains(media, "html") {
-		return true
-	}
 	start := bytes.TrimSpace(data[:min(len(data), 256)])
+	if strings.Contains(media, "html") {
+		return len(start) == 0 || start[0] != '{'
+	}
 	if len(start) == 0 || start[0] != '<' {
 		return false
 	}

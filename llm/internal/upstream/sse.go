@@ -9,7 +9,7 @@ import (
 )
 
 // MaxEvent bounds one line of a stream, in bytes.
-const MaxEvent = 8 << 20
+const MaxEvent = 64 << 20
 
 // Event is one server-sent event. Data joins its data lines with line feeds and
 // is valid until the next call of [Events.Next].

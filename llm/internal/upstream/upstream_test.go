@@ -57,9 +57,9 @@ func TestEventsAreBounded(t *testing.T) {
 	if _, err := read(t, endless); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("an endless line: %v", err)
 	}
-	lines := strings.Repeat("data: "+strings.Repeat("x", 1<<20)+"\n", 9)
+	lines := strings.Repeat("data: "+strings.Repeat("x", 1<<20)+"\n", MaxEvent>>20+1)
 	if _, err := read(t, strings.NewReader(lines)); err == nil {
-		t.Error("an event of nine lines of 1 MiB is taken")
+		t.Error("an event of lines of 1 MiB each has no end")
 	}
 	broken := errors.New("broken")
 	if got, err := read(t, io.MultiReader(strings.NewReader("data: a\n\ndata: b"), iotest.ErrReader(broken))); !errors.Is(err, broken) || len(got) != 1 {
