@@ -22,8 +22,9 @@ type verdict struct {
 	Time        time.Time        `json:"time"`
 	ID          string           `json:"id"`
 	Correct     bool             `json:"correct"`
-	By          string           `json:"by,omitempty"` // client, page, audit
-	Audit       float64          `json:"audit,omitempty"`
+	By          string           `json:"by,omitempty"`    // client, page, audit
+	Audit       float64          `json:"audit,omitempty"` // the chance of being marked for labelling
+	Marked      bool             `json:"marked,omitempty"`
 	Probability *float64         `json:"probability"`
 	Calibration string           `json:"calibration"`
 	Decision    control.Decision `json:"decision"`
@@ -36,7 +37,7 @@ type verdict struct {
 
 func verdictOf(b gnothi.Belief, key calibrate.Key, audit float64) verdict {
 	return verdict{
-		Schema: 1, ID: b.ID, Audit: audit, Probability: b.Probability, Calibration: string(b.Calibration.Status), Decision: b.Decision,
+		Schema: 1, ID: b.ID, Audit: audit, Marked: b.Audit, Probability: b.Probability, Calibration: string(b.Calibration.Status), Decision: b.Decision,
 		Signals: b.Signals, Policy: b.Policy, Form: b.Form, Model: b.Model, Key: key,
 	}
 }

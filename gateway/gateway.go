@@ -88,6 +88,7 @@ type Gateway struct {
 	origins  *http.CrossOriginProtection
 	metrics  *metrics
 	models   *modelSet
+	pages    *pages
 	recent   *recent
 	digests  map[calibrate.Key]string
 	verdicts sync.Mutex // of Feedback
@@ -155,8 +156,8 @@ func basicPolicies(spec string) (control.Policy, error) {
 type endpoint func(http.ResponseWriter, *http.Request) error
 
 func (g *Gateway) routes() error {
-	page, err := g.page()
-	if err != nil {
+	var err error
+	if g.pages, err = newPages(); err != nil {
 		return err
 	}
 	completions, responses := g.completions, endpoint(g.onlyUpstream)
@@ -184,7 +185,15 @@ func (g *Gateway) routes() error {
 		{"GET", "/metrics", g.metrics.serve},
 		{"GET", "/healthz", alive},
 		{"GET", "/readyz", g.ready},
-		{"GET", "/{$}", page},
+		{"GET", "/{$}", g.home},
+		{"GET", assetsPath, g.assets},
+		{"GET", trialsPath, g.withTrials(0, g.trials)},
+		{"GET", trialPath, g.withTrials(1, g.trial)},
+		{"POST", judgePath, g.withTrials(2, g.judgeTrial)},
+		{"GET", livePath, g.withTrials(0, g.live)},
+		{"GET", reliabilityPath, g.withTrials(0, g.reliability)},
+		{"GET", spendPath, g.withTrials(0, g.spend)},
+		{"GET", auditPath, g.withTrials(0, g.auditList)},
 		{"GET", runsPath, g.run},
 	} {
 		g.mux.HandleFunc(r.path, g.wrap(r.method, r.path, r.serve))
@@ -211,7 +220,9 @@ func noteOf(ctx context.Context) *note {
 }
 
 // open tells the paths that need no key.
-func open(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/{$}" }
+func open(path string) bool {
+	return path == "/healthz" || path == "/readyz" || path == "/{$}" || path == assetsPath
+}
 
 // wrap does for an endpoint what all have in common.
 func (g *Gateway) wrap(method, path string, serve endpoint) http.HandlerFunc {
@@ -294,7 +305,7 @@ func (g *Gateway) guard(w http.ResponseWriter, r *http.Request, method, path str
 	case g.APIKey == "" && !addressed(r.Host):
 		// A page whose name was made to point here would count as the same site.
 		return &failure{status: http.StatusForbidden, kind: badRequest, code: "unknown_host", message: fmt.Sprintf("without an API key only localhost and addresses are served, not the host %.100q", r.Host)}
-	case g.APIKey != "" && !open(path) && !g.knows(r) && (path != runsPath || !g.knowsPassword(w, r)):
+	case g.APIKey != "" && !open(path) && !g.knows(r) && (!isPage(path) || !g.knowsPassword(w, r)):
 		return &failure{status: http.StatusUnauthorized, kind: badRequest, code: "invalid_api_key", message: "the API key is missing or wrong: send it as Authorization: Bearer KEY"}
 	}
 	return serve(w, r)

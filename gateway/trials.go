@@ -48,7 +48,7 @@ const headLength = 240
 func (g *Gateway) record(ctx context.Context, p *plan, a *answer, b gnothi.Belief, failed error) {
 	if g.Trials == nil {
 		if failed == nil && g.Feedback != nil {
-			g.recent.keep(verdictOf(b, b.Study.Key, g.share(b)))
+			g.recent.keep(verdictOf(b, b.Study.Key, g.chance(b)))
 		}
 		return
 	}
@@ -56,7 +56,7 @@ func (g *Gateway) record(ctx context.Context, p *plan, a *answer, b gnothi.Belie
 		ID: cmp.Or(b.ID, p.id), At: time.Now().Add(-time.Duration(b.Spend.WallMS) * time.Millisecond), Key: keyName(ctx),
 		Model: b.Model, Name: p.name, Policy: p.spec, Form: b.Form, Decision: string(b.Decision), Outcome: b.Outcome, Status: string(b.Calibration.Status),
 		Probability: b.Probability, Calls: b.Spend.Calls, Tokens: b.Spend.PromptTokens + b.Spend.PromptCached + b.Spend.CompletionTokens, WallMS: b.Spend.WallMS,
-		Audit: g.share(b),
+		Audit: g.chance(b), Marked: b.Audit,
 	}
 	if b.Spend.USD != nil {
 		nano := int64(*b.Spend.USD*1e9 + 0.5)
@@ -137,9 +137,9 @@ func others(raw json.RawMessage) []string {
 	return names
 }
 
-// share is the chance with which a marked answer was marked, else 0.
-func (g *Gateway) share(b gnothi.Belief) float64 {
-	if b.Audit {
+// chance is the chance that an answer has to be marked.
+func (g *Gateway) chance(b gnothi.Belief) float64 {
+	if b.Outcome == text.Parsed.String() {
 		return g.Audit
 	}
 	return 0
@@ -148,7 +148,7 @@ func (g *Gateway) share(b gnothi.Belief) float64 {
 // audits picks the answers that are marked for labelling: by the request's seed
 // and its ID, so that neither question nor answer bear on it.
 func (g *Gateway) audits(p *plan, b gnothi.Belief) bool {
-	return b.Outcome == text.Parsed.String() && float64(llm.Derive(p.seed, "audit "+p.id, 0)>>11)/(1<<53) < g.Audit
+	return float64(llm.Derive(p.seed, "audit "+p.id, 0)>>11)/(1<<53) < g.chance(b)
 }
 
 // keyName is the name of the client's key.

@@ -52,9 +52,10 @@ type Trial struct {
 	Calls, Tokens      int64
 	NanoUSD            *int64 // nil where no price is known
 	WallMS             int64
-	// Audit is the chance with which the answer was marked for labelling; 0 if it
-	// was not marked.
+	// Audit is the chance that the answer had to be marked for labelling, Marked
+	// whether it was.
 	Audit            float64
+	Marked           bool
 	Question, Answer string // the beginnings, for lists
 	Body             []byte // JSON; all the rest
 
@@ -102,8 +103,8 @@ type Trials struct {
 	closing chan struct{}
 	ended   chan struct{}
 	shut    sync.Once
-	reads   bool // opened to look at it
 
+	addHead, addBody              *sql.Stmt // the writer's
 	written, dropped, kept, bytes atomic.Int64
 	// next is the number of the next trial, trimmed when retention was last seen
 	// to; both are the writer's.
@@ -147,7 +148,6 @@ func OpenTrials(ctx context.Context, path string, o TrialOptions) (*Trials, erro
 // it.
 func ReadTrials(ctx context.Context, path string) (*Trials, error) {
 	t := newTrials(path, TrialOptions{})
-	t.reads = true
 	close(t.ended)
 	var err error
 	if t.db, err = sql.Open("sqlite", source(path, url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)"}})); err != nil {
@@ -199,12 +199,12 @@ func (t *Trials) prepare(ctx context.Context) error {
 			decision TEXT NOT NULL, outcome TEXT NOT NULL, status TEXT NOT NULL, calibrator TEXT NOT NULL,
 			probability REAL, low REAL, high REAL,
 			calls INTEGER NOT NULL, tokens INTEGER NOT NULL, nanousd INTEGER, wall_ms INTEGER NOT NULL,
-			audit REAL NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL, size INTEGER NOT NULL,
+			audit REAL NOT NULL, marked INTEGER NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL, size INTEGER NOT NULL,
 			correct INTEGER, own INTEGER NOT NULL DEFAULT 0, judged INTEGER NOT NULL DEFAULT 0);
 		CREATE INDEX IF NOT EXISTS trials_id ON trials (id);
 		CREATE INDEX IF NOT EXISTS trials_judged ON trials (judged) WHERE judged > 0;
-		CREATE INDEX IF NOT EXISTS trials_audit ON trials (seq) WHERE audit > 0;
-		CREATE TABLE IF NOT EXISTS bodies (seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
+		CREATE INDEX IF NOT EXISTS trials_marked ON trials (seq) WHERE marked;
+		CREATE TABLE IF NOT EXISTS bodies (seq INTEGER PRIMARY KEY, body BLOB);
 		CREATE TABLE IF NOT EXISTS verdicts (seq INTEGER NOT NULL, at INTEGER NOT NULL, correct INTEGER NOT NULL, by TEXT NOT NULL, key TEXT NOT NULL);
 		CREATE INDEX IF NOT EXISTS verdicts_seq ON verdicts (seq);
 		CREATE TABLE IF NOT EXISTS days (
@@ -226,7 +226,14 @@ func (t *Trials) prepare(ctx context.Context) error {
 	}
 	t.kept.Store(kept.Int64 - gone)
 	t.bytes.Store(bytes.Int64 - freed)
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	if t.addHead, err = t.db.PrepareContext(ctx, "INSERT INTO trials ("+trialColumns+", size) VALUES (?"+strings.Repeat(",?", strings.Count(trialColumns, ",")+1)+")"); err != nil {
+		return err
+	}
+	t.addBody, err = t.db.PrepareContext(ctx, "INSERT INTO bodies (seq, body) VALUES (?, ?)")
+	return err
 }
 
 // Add hands a trial over without waiting. size is about what it holds in memory,
@@ -368,23 +375,27 @@ func (t *Trials) write(group []pending) {
 	t.tell()
 }
 
-const (
-	trialColumns = "seq, id, at, key, model, name, policy, form, decision, outcome, status, calibrator, probability, low, high, calls, tokens, nanousd, wall_ms, audit, question, answer"
-	trialWidth   = 23 // with the size
-)
+const trialColumns = "seq, id, at, key, model, name, policy, form, decision, outcome, status, calibrator, probability, low, high, calls, tokens, nanousd, wall_ms, audit, marked, question, answer"
 
 func (t *Trials) commit(trials []Trial) error {
 	ctx := context.Background()
-	var heads, bodies rows
+	tx, err := t.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	head, body := tx.StmtContext(ctx, t.addHead), tx.StmtContext(ctx, t.addBody)
 	var size int64
 	days := map[[4]string]Day{}
 	for _, x := range trials {
-		n := int64(len(x.Question) + len(x.Answer) + len(x.Body))
-		size += n
-		heads.add(x.Seq, x.ID, x.At.UnixMilli(), x.Key, x.Model, x.Name, x.Policy, x.Form, x.Decision, x.Outcome, x.Status, x.Calibrator, x.Probability, x.Low, x.High,
-			x.Calls, x.Tokens, x.NanoUSD, x.WallMS, x.Audit, x.Question, x.Answer, n)
-		if x.Body != nil {
-			bodies.add(x.Seq, x.Body)
+		bytes := int64(len(x.Question) + len(x.Answer) + len(x.Body))
+		size += bytes
+		if _, err := head.ExecContext(ctx, x.Seq, x.ID, x.At.UnixMilli(), x.Key, x.Model, x.Name, x.Policy, x.Form, x.Decision, x.Outcome, x.Status, x.Calibrator,
+			x.Probability, x.Low, x.High, x.Calls, x.Tokens, x.NanoUSD, x.WallMS, x.Audit, x.Marked, x.Question, x.Answer, bytes); err != nil {
+			return err
+		}
+		if _, err := body.ExecContext(ctx, x.Seq, x.Body); err != nil {
+			return err
 		}
 		policy, _, _ := strings.Cut(x.Policy, "?") // clients choose its parameters
 		k := [4]string{x.At.UTC().Format(time.DateOnly), x.Key, x.Name, policy}
@@ -392,27 +403,15 @@ func (t *Trials) commit(trials []Trial) error {
 		d.Trials++
 		d.Calls += x.Calls
 		d.Tokens += x.Tokens
-		switch {
-		case x.NanoUSD != nil:
+		if x.NanoUSD != nil {
 			d.NanoUSD += *x.NanoUSD
-		default:
+		} else {
 			d.Unpriced++
 		}
 		if x.Outcome == "failed" {
 			d.Failed++
 		}
 		days[k] = d
-	}
-	tx, err := t.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	if err := heads.insert(ctx, tx, "trials ("+trialColumns+", size)", trialWidth); err != nil {
-		return err
-	}
-	if err := bodies.insert(ctx, tx, "bodies (seq, body)", 2); err != nil {
-		return err
 	}
 	for k, d := range days {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO days VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET
@@ -478,15 +477,27 @@ func (t *Trials) trim(ctx context.Context, tx *sql.Tx, bytes int64) (gone, freed
 
 // TrialQuery says which trials are wanted. Zero fields want all.
 type TrialQuery struct {
-	Words                             []string // that stand in question, answer, samples or ID
-	Key, Name, Model, Policy, Status  string
-	Decision, Outcome, Calibrator, ID string
-	Judged, Unjudged, Audited         bool
-	After, Before                     int64 // of Seq, both excluded
-	Since                             time.Time
-	Oldest                            bool // the oldest come first
-	Limit                             int  // 0: no limit
-	Bodies                            bool
+	ID         string
+	Words      []string // that stand in question, answer, samples or ID
+	Key, Name  string
+	Policy     string // with any parameters
+	Decision   string
+	Outcome    string
+	Status     string
+	Calibrator string
+	Correct    *bool // the latest verdict
+	Judged     bool  // there is a verdict
+	Unjudged   bool
+	Marked     bool // for labelling
+	Audited    bool // they might have been marked
+	Believed   bool // they have a probability
+	After      int64
+	Before     int64 // of Seq, both excluded
+	Since      time.Time
+	ByVerdict  bool // in the order of the first verdicts, instead of that of the trials
+	Oldest     bool // the oldest come first
+	Limit      int  // 0: no limit
+	Bodies     bool
 }
 
 func (q TrialQuery) where() (string, []any) {
@@ -496,19 +507,24 @@ func (q TrialQuery) where() (string, []any) {
 		and = append(and, condition)
 		args = append(args, values...)
 	}
-	for _, f := range [][2]string{{"key", q.Key}, {"name", q.Name}, {"model", q.Model}, {"policy", q.Policy}, {"status", q.Status}, {"decision", q.Decision}, {"outcome", q.Outcome}, {"calibrator", q.Calibrator}, {"id", q.ID}} {
+	for _, f := range [][2]string{{"id", q.ID}, {"key", q.Key}, {"name", q.Name}, {"decision", q.Decision}, {"outcome", q.Outcome}, {"status", q.Status}, {"calibrator", q.Calibrator}} {
 		if f[1] != "" {
 			add("t."+f[0]+" = ?", f[1])
 		}
 	}
-	if q.Judged {
-		add("t.judged > 0")
+	if q.Policy != "" {
+		add(`(t.policy = ? OR t.policy LIKE ? ESCAPE '\')`, q.Policy, escapeLike(q.Policy)+"?%")
 	}
-	if q.Unjudged {
-		add("t.judged = 0")
+	if q.Correct != nil {
+		add("t.correct = ?", *q.Correct)
 	}
-	if q.Audited {
-		add("t.audit > 0")
+	for _, c := range []struct {
+		wanted    bool
+		condition string
+	}{{q.Judged, "t.judged > 0"}, {q.Unjudged, "t.judged = 0"}, {q.Marked, "t.marked"}, {q.Audited, "t.audit > 0"}, {q.Believed, "t.probability IS NOT NULL"}} {
+		if c.wanted {
+			add(c.condition)
+		}
 	}
 	if !q.Since.IsZero() {
 		add("t.at >= ?", q.Since.UnixMilli())
@@ -532,7 +548,7 @@ func escapeLike(s string) string {
 // List gives trials, the latest first. A search that takes long stops: next is
 // then where to go on (as Before, or as After with Oldest), else 0.
 func (t *Trials) List(ctx context.Context, q TrialQuery) (found []Trial, next int64, err error) {
-	if q.Judged || q.ID != "" { // an index leads there
+	if q.ByVerdict || q.ID != "" || q.Marked { // an index leads there
 		found, err = t.query(ctx, q, q.After, q.Before)
 		return found, 0, err
 	}
@@ -602,9 +618,9 @@ func (t *Trials) query(ctx context.Context, q TrialQuery, after, before int64) (
 	}
 	order := "t.seq DESC"
 	switch {
-	case q.Judged && q.Oldest:
+	case q.ByVerdict && q.Oldest:
 		order = "t.judged, t.seq"
-	case q.Judged:
+	case q.ByVerdict:
 		order = "t.judged DESC, t.seq DESC"
 	case q.Oldest:
 		order = "t.seq"
@@ -624,7 +640,7 @@ func (t *Trials) query(ctx context.Context, q TrialQuery, after, before int64) (
 		var x Trial
 		var at, judged int64
 		if err := found.Scan(&x.Seq, &x.ID, &at, &x.Key, &x.Model, &x.Name, &x.Policy, &x.Form, &x.Decision, &x.Outcome, &x.Status, &x.Calibrator, &x.Probability, &x.Low, &x.High,
-			&x.Calls, &x.Tokens, &x.NanoUSD, &x.WallMS, &x.Audit, &x.Question, &x.Answer, &x.Correct, &x.Own, &judged, &x.Body); err != nil {
+			&x.Calls, &x.Tokens, &x.NanoUSD, &x.WallMS, &x.Audit, &x.Marked, &x.Question, &x.Answer, &x.Correct, &x.Own, &judged, &x.Body); err != nil {
 			return nil, t.fail(err)
 		}
 		x.At = time.UnixMilli(at)
@@ -711,15 +727,15 @@ func (t *Trials) Verdicts(ctx context.Context, seq int64) ([]Verdict, error) {
 	return out, nil
 }
 
-// Silent counts the trials with a probability for which no verdict came of its
-// own accord, and how many of them are marked for labelling.
-func (t *Trials) Silent(ctx context.Context, q TrialQuery) (all, marked int64, err error) {
+// Silent counts the wanted trials for which no verdict came of its own accord, how
+// many of them are marked for labelling, and how many of those have no verdict.
+func (t *Trials) Silent(ctx context.Context, q TrialQuery) (all, marked, waiting int64, err error) {
 	where, args := q.where()
-	err = t.db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(t.audit > 0), 0) FROM trials t WHERE t.probability IS NOT NULL AND t.own = 0 AND `+where, args...).Scan(&all, &marked)
+	err = t.db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(t.marked), 0), COALESCE(SUM(t.marked AND t.judged = 0), 0) FROM trials t WHERE t.own = 0 AND `+where, args...).Scan(&all, &marked, &waiting)
 	if err != nil {
-		return 0, 0, t.fail(err)
+		return 0, 0, 0, t.fail(err)
 	}
-	return all, marked, nil
+	return all, marked, waiting, nil
 }
 
 // Day is what one day came to, of a key, model and policy.

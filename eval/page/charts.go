@@ -10,6 +10,7 @@ import (
 
 	"gnothi/eval"
 	"gnothi/internal/plot"
+	"gnothi/internal/web"
 	"gnothi/stats"
 )
 
@@ -136,11 +137,7 @@ const calibrated = "probability"
 // signalCharts draws whether confidences are calibrated, and what is risked at
 // each coverage.
 func signalCharts(signals []eval.SignalReport) []plot.Chart {
-	reliability := plot.Chart{
-		Title: "Reliability", X: "confidence", Y: "share right", XMax: 1, YMax: 1,
-		Note:   "bins of equal width, with 95 % intervals; on the dashed line confidence is what it says",
-		Series: []plot.Series{{Points: []plot.Point{plot.At(0, 0), plot.At(1, 1)}, Faint: true}},
-	}
+	reliability := web.Reliability()
 	risk := plot.Chart{
 		Title: "Risk and coverage", X: "share answered, the most confident first", Y: "share of them wrong", XMax: 1,
 		Note: "a curve that rises from the left tells right answers from wrong ones",

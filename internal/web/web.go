@@ -61,3 +61,12 @@ func Chart(c plot.Chart) template.HTML {
 	}
 	return template.HTML(b.String()) //nolint:gosec // plot escapes what it is given
 }
+
+// Reliability draws how often what was said with a probability was right.
+func Reliability(series ...plot.Series) plot.Chart {
+	return plot.Chart{
+		Title: "Reliability", X: "confidence", Y: "share right", XMax: 1, YMax: 1,
+		Note:   "bins of equal width, with 95 % intervals; on the dashed line confidence is what it says",
+		Series: append([]plot.Series{{Points: []plot.Point{plot.At(0, 0), plot.At(1, 1)}, Faint: true}}, series...),
+	}
+}
