@@ -61,7 +61,8 @@ type APIError struct {
 	Param      string // the request's field that it is about
 	Message    string
 	RetryAfter time.Duration
-	Temporary  bool // worth another try
+	Header     map[string]string // what is worth keeping of the response's headers
+	Temporary  bool              // worth another try
 	Err        error
 }
 

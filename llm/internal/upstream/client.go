@@ -136,6 +136,11 @@ func (c *Client) Post(ctx context.Context, url string, header http.Header, paylo
 		req.Header[k] = v
 	}
 	req.Header.Set("Content-Type", "application/json")
+	for k, v := range llm.HeaderFrom(ctx) {
+		if _, own := req.Header[k]; !own {
+			req.Header[k] = v
+		}
+	}
 	resp, err := c.HTTP.Do(req)
 	b.timer.Stop()
 	b.answered.Store(true)
@@ -224,7 +229,7 @@ func (c *Client) refusal(resp *http.Response, b *body) error {
 		return context.Cause(b.parent)
 	}
 	e := c.ErrorFrom(resp.StatusCode, data)
-	e.RetryAfter = retryAfter(resp.Header, time.Now())
+	e.RetryAfter, e.Header = retryAfter(resp.Header, time.Now()), Keep(resp.Header)
 	if looksLikeHTML(mediaType(resp.Header), data) {
 		e.Message = "an HTML page" + title(data)
 	}
