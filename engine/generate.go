@@ -65,6 +65,10 @@ func (e *Engine) Generate(ctx context.Context, p *Prefix, samplings []Sampling, 
 	seqs := make([]*sequence, len(samplings))
 	for i, s := range samplings {
 		seqs[i] = &sequence{gen: g, index: i, sampler: newSampler(s), cache: p.cache.Fork(), len: p.Len(), room: e.info.Context}
+		var err error
+		if seqs[i].hook, err = e.hook(s.Hooks); err != nil {
+			return fmt.Errorf("%w (sequence %d)", err, i)
+		}
 	}
 	// The first token of all of them comes from one row of logits.
 	err := e.sched.run(&feed{ctx: ctx, lead: p.state, logits: func(worker, _ int, row []float32) error {
@@ -125,6 +129,7 @@ type sequence struct {
 	index   int
 	sampler *sampler
 	cache   *model.Cache
+	hook    *model.Hook
 
 	last  int32 // the newest token
 	fresh bool  // it has not been fed

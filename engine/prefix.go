@@ -27,6 +27,7 @@ type Prefix struct {
 	cache  *model.Cache
 	ids    []int32
 	state  []float32 // final normed state of the last token, from which the next token's logits come
+	hooked bool      // hooks had a part in it
 }
 
 // Len is the number of tokens. The nil Prefix is the empty text.
@@ -74,8 +75,14 @@ func (e *Engine) begin(parent *Prefix, ids []int32) (*model.Cache, error) {
 // Prefill computes the keys and values of ids after parent (nil: at the beginning) and returns the
 // longer prefix. A text longer than the context is a *ContextError. Long prompts are computed piece
 // by piece, between the steps of others, and stop soon after ctx ends.
-func (e *Engine) Prefill(ctx context.Context, parent *Prefix, ids []int32) (*Prefix, error) {
+//
+// Hooks act on ids alone; the prefix keeps what came of them, and cannot be saved.
+func (e *Engine) Prefill(ctx context.Context, parent *Prefix, ids []int32, hooks ...Hook) (*Prefix, error) {
 	cache, err := e.begin(parent, ids)
+	if err != nil {
+		return nil, err
+	}
+	hook, err := e.hook(hooks)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +90,9 @@ func (e *Engine) Prefill(ctx context.Context, parent *Prefix, ids []int32) (*Pre
 		return parent, nil
 	}
 	p := &Prefix{engine: e, cache: cache, ids: slices.Concat(parent.IDs(), ids), state: make([]float32, e.info.Dim)}
+	p.hooked = hook != nil || parent != nil && parent.hooked
 	cache.Grow(len(ids))
-	if err := e.sched.run(&feed{ctx: ctx, cache: cache, ids: p.ids[parent.Len():], state: p.state}); err != nil {
+	if err := e.sched.run(&feed{ctx: ctx, cache: cache, ids: p.ids[parent.Len():], state: p.state, hook: hook}); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -125,6 +133,9 @@ func (e *Engine) SavePrefix(w io.Writer, p *Prefix) error {
 	if p.Len() == 0 {
 		return errors.New("engine: there is nothing to save in an empty prefix")
 	}
+	if p.hooked {
+		return errors.New("engine: a prefix made under hooks cannot be saved: it would pass for the model's own")
+	}
 	buf := bufio.NewWriterSize(w, 1<<16)
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	out := io.MultiWriter(buf, sum)
@@ -143,7 +154,7 @@ func (e *Engine) SavePrefix(w io.Writer, p *Prefix) error {
 		}
 		return err == nil
 	}
-	p.cache.Floats(write)
+	p.cache.Floats(false, write)
 	write(p.state)
 	if err == nil {
 		_, err = buf.Write(binary.LittleEndian.AppendUint32(nil, sum.Sum32()))
@@ -193,7 +204,7 @@ func (e *Engine) LoadPrefix(r io.Reader, ids []int32) (*Prefix, error) {
 		}
 		return true
 	}
-	cache.Floats(read)
+	cache.Floats(true, read)
 	if err == nil {
 		read(p.state)
 	}

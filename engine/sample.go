@@ -24,6 +24,8 @@ type Sampling struct {
 	MaxTokens int     // end after so many tokens; 0: at the end of the context
 	Stop      []int32 // end after any of these tokens
 	Top       int     // report so many most probable tokens with each step
+
+	Hooks []Hook // act on the generated tokens as they are fed: from the second step's numbers on
 }
 
 func (s *Sampling) check() error {

@@ -32,9 +32,9 @@ type feed struct {
 	// logits, if not nil, gets the logits that follow ids[i]. It may run on any goroutine and at
 	// the same time for several i; the row is gone afterwards.
 	logits func(worker, i int, row []float32) error
-	tap    func(layer int, resid []float32) // sees the last id
-	state  []float32                        // receives the final state of the last id
-	finish func(error)                      // runs on the loop, once
+	hook   *model.Hook
+	state  []float32   // receives the final state of the last id
+	finish func(error) // runs on the loop, once
 
 	fed int   // ids that are through
 	err error // why it ends early
@@ -206,11 +206,11 @@ func (s *scheduler) step() {
 	for i, o := range s.owners {
 		switch r := &s.rows[i]; {
 		case o.seq != nil && r.Err != nil:
-			o.seq.err = ErrNotFinite
+			o.seq.err = fault(r.Err)
 		case o.seq != nil:
 			s.heads = append(s.heads, head{owner: o, state: r.State})
 		case r.Err != nil:
-			o.feed.err = ErrNotFinite
+			o.feed.err = fault(r.Err)
 		default:
 			if o.feed.logits != nil {
 				s.heads = append(s.heads, head{owner: o, state: r.State})
@@ -247,21 +247,20 @@ func (s *scheduler) step() {
 // gather fills the batch: every running sequence's next token, then a share of each prompt.
 func (s *scheduler) gather() {
 	s.rows, s.owners, s.heads = s.rows[:0], s.owners[:0], s.heads[:0]
-	add := func(id int32, c *model.Cache, o owner, wantState bool) *model.Row {
+	add := func(id int32, c *model.Cache, h *model.Hook, o owner, wantState bool) {
 		n := len(s.rows)
-		r := model.Row{Token: id, Cache: c}
+		r := model.Row{Token: id, Cache: c, Hook: h}
 		if wantState {
 			d := len(s.states) / model.MaxRows
 			r.State = s.states[n*d : (n+1)*d]
 		}
 		s.rows, s.owners = append(s.rows, r), append(s.owners, o)
-		return &s.rows[n]
 	}
 	s.leave(func(q *sequence) bool { return q.gen.ctx.Err() != nil })
 	for _, q := range s.running {
 		if q.fresh {
 			q.fresh = false
-			add(q.last, q.cache, owner{seq: q}, true)
+			add(q.last, q.cache, q.hook, owner{seq: q}, true)
 		}
 	}
 	s.feeds = slices.DeleteFunc(s.feeds, func(f *feed) bool {
@@ -285,10 +284,7 @@ func (s *scheduler) gather() {
 		// An even share of what is left; what a short prompt leaves goes to those after it.
 		for share := (budget + left - 1) / left; share > 0 && f.fed < len(f.ids); share-- {
 			last := f.fed == len(f.ids)-1
-			r := add(f.ids[f.fed], f.cache, owner{feed: f, i: f.fed}, f.logits != nil || last)
-			if last {
-				r.Tap = f.tap
-			}
+			add(f.ids[f.fed], f.cache, f.hook, owner{feed: f, i: f.fed}, f.logits != nil || last)
 			f.fed++
 			budget--
 		}

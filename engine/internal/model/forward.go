@@ -22,11 +22,10 @@ type Row struct {
 
 	// State, if not nil, receives the final normed state (Config.Dim floats).
 	State []float32
-	// Tap, if not nil, sees the residual stream after each block. It may run on any goroutine, one
-	// call at a time, and must not keep or change resid.
-	Tap func(layer int, resid []float32)
+	// Hook, if not nil, sees the row's numbers on their way and may change them.
+	Hook *Hook
 
-	Err error // set if the row's numbers are not finite
+	Err error // set if the row's numbers are not finite or its hook fails
 
 	pos int
 }
@@ -41,6 +40,7 @@ type Pass struct {
 	qkv                []float32
 	sin, cos           []float32 // [row][pair]
 	layer              int
+	hooked             bool // some row has a hook
 	groups             []group
 
 	in     kernel.Mat // of the linear maps at work
@@ -57,6 +57,7 @@ type Pass struct {
 type scratch struct {
 	tile           []float32 // dequantised weights
 	q, out, scores []float32 // of one attention task
+	kv             []float32 // keys or values, if they are kept in another format
 }
 
 // group is up to groupRows rows of one text; they attend together.
@@ -87,9 +88,11 @@ func (f *Pass) Run(rows []Row) {
 	f.rows = rows
 	f.in.Rows = len(rows)
 	f.groups = f.groups[:0]
+	f.hooked = false
 	for i := range rows {
 		r := &rows[i]
 		r.pos = r.Cache.next()
+		f.hooked = f.hooked || r.Hook != nil
 		if n := len(f.groups); n > 0 && rows[i-1].Cache == r.Cache && i-f.groups[n-1].lo < groupRows {
 			f.groups[n-1].hi = i + 1
 		} else {
@@ -100,18 +103,39 @@ func (f *Pass) Run(rows []Row) {
 	ld := q + 2*kv
 	f.layer = 0
 	f.each(f.startRow)
+	changed := f.fire(Embedding, f.x, c.Dim, c.Dim)
 	for i := range m.layers {
 		l := &m.layers[i]
 		f.layer = i
+		if f.fire(ResidPre, f.x, c.Dim, c.Dim) || changed {
+			f.renorm(l.attnNorm)
+		}
 		f.mul(f.h, c.Dim, linear{l.q, f.qkv, ld}, linear{l.k, f.qkv[q:], ld}, linear{l.v, f.qkv[q+kv:], ld})
+		f.fire(Query, f.qkv, q, ld)
+		f.fire(Key, f.qkv[q:], kv, ld)
+		f.fire(Value, f.qkv[q+kv:], kv, ld)
 		f.each(f.preAttn)
 		f.pool.Run(c.KVHeads*len(f.groups), f.runAttention)
+		f.fire(HeadOut, f.att, q, q)
 		f.mul(f.att, q, linear{l.o, f.y, c.Dim})
+		f.fire(AttnOut, f.y, c.Dim, c.Dim)
 		f.each(f.postAttn)
+		if f.fire(ResidMid, f.x, c.Dim, c.Dim) {
+			f.renorm(l.mlpNorm)
+		}
 		f.mul(f.h, c.Dim, linear{l.gate, f.gate, 2 * c.Hidden}, linear{l.up, f.gate[c.Hidden:], 2 * c.Hidden})
 		f.each(f.act)
 		f.mul(f.gate, 2*c.Hidden, linear{l.down, f.y, c.Dim})
+		f.fire(MLPOut, f.y, c.Dim, c.Dim)
 		f.each(f.afterMLP)
+		changed = f.fire(ResidPost, f.x, c.Dim, c.Dim)
+	}
+	if changed {
+		f.renorm(m.norm)
+	}
+	f.fire(FinalNorm, f.h, c.Dim, c.Dim)
+	for i := range rows {
+		copy(rows[i].State, row(f.h, i, c.Dim))
 	}
 	f.rows = nil
 }
@@ -164,8 +188,8 @@ func (f *Pass) rowKV(_, i int) {
 	r := &f.rows[i]
 	s, at := r.Cache.find(r.pos)
 	for h := range c.KVHeads {
-		copy(row(s.at(c, f.layer, 0, h), at, c.HeadDim), row(qkv, c.Heads+h, c.HeadDim))
-		copy(row(s.at(c, f.layer, 1, h), at, c.HeadDim), row(qkv, c.Heads+c.KVHeads+h, c.HeadDim))
+		s.put(c, f.layer, 0, h, at, row(qkv, c.Heads+h, c.HeadDim))
+		s.put(c, f.layer, 1, h, at, row(qkv, c.Heads+c.KVHeads+h, c.HeadDim))
 	}
 }
 
@@ -219,7 +243,7 @@ func (f *Pass) attention(w, task int) {
 	queries := kernel.Mat{Data: q, Rows: nq, Stride: dim}
 	for i, s := range cache.segs {
 		if rows := cache.end(i, n) - s.start; rows > 0 {
-			kernel.MulT(scores[s.start:], 1, ld, kernel.Mat{Data: s.at(c, f.layer, 0, head), Rows: rows, Stride: dim}, queries, dim)
+			kernel.MulT(scores[s.start:], 1, ld, kernel.Mat{Data: s.get(c, f.layer, 0, head, rows, &sc.kv), Rows: rows, Stride: dim}, queries, dim)
 		}
 	}
 	for r := g.lo; r < g.hi; r++ {
@@ -237,7 +261,7 @@ func (f *Pass) attention(w, task int) {
 	for i, s := range cache.segs {
 		if rows := cache.end(i, n) - s.start; rows > 0 {
 			kernel.Mix(kernel.Mat{Data: out, Rows: nq, Stride: dim}, kernel.Mat{Data: scores[s.start:], Rows: nq, Stride: ld},
-				kernel.Mat{Data: s.at(c, f.layer, 1, head), Rows: rows, Stride: dim}, dim)
+				kernel.Mat{Data: s.get(c, f.layer, 1, head, rows, &sc.kv), Rows: rows, Stride: dim}, dim)
 		}
 	}
 	for r := g.lo; r < g.hi; r++ {
@@ -274,17 +298,12 @@ func (f *Pass) rowAct(_, i int) {
 	kernel.SwiGLU(g[:n], g[:n], g[n:])
 }
 
-// rowEnd adds the MLP's output, shows the block's result and norms for what comes next.
+// rowEnd adds the MLP's output and norms for what comes next.
 func (f *Pass) rowEnd(_, i int) {
 	f.residual(i)
-	r, c := &f.rows[i], &f.m.Config
-	if r.Tap != nil {
-		r.Tap(f.layer, row(f.x, i, c.Dim))
-	}
-	if f.layer+1 < c.Layers {
+	if f.layer+1 < f.m.Config.Layers {
 		f.norm(i, f.m.layers[f.layer+1].attnNorm)
 		return
 	}
 	f.norm(i, f.m.norm)
-	copy(r.State, row(f.h, i, c.Dim))
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -45,9 +46,10 @@ func TestCache(t *testing.T) {
 	first := func(c *Cache) (got []float32) { // of layer 1, values, head 1
 		i, pieces := 0, cfg.Layers*2*cfg.KVHeads
 		var all [][]float32
-		for piece := range c.Floats {
-			all = append(all, piece)
-		}
+		c.Floats(false, func(piece []float32) bool {
+			all = append(all, slices.Clone(piece))
+			return true
+		})
 		per := len(all) / pieces
 		for _, piece := range all[(pieces-1)*per:] {
 			for ; len(piece) > 0; piece = piece[cfg.HeadDim:] {

@@ -35,6 +35,7 @@ type Config struct {
 	Context int // positions the model was trained for
 
 	Eps      float32 // of the norms
+	HalfKV   bool    // keys and values are kept in float16; who loads the model says so
 	RopeDims int     // rotated dimensions of a head
 	RopeBase float64
 }
