@@ -36,6 +36,7 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request) error {
 	about.model, about.policy = p.name, p.spec
 	ctx, answered, cancel := limit(r.Context(), g.Timeout)
 	defer cancel()
+	ctx = llm.WithHeader(ctx, g.fromClient(r.Header, p.direct && p.call.N <= 1))
 	if p.call.Stream {
 		return g.stream(ctx, w, p, answered)
 	}

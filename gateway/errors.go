@@ -23,6 +23,7 @@ type failure struct {
 	param      string
 	message    string
 	retryAfter time.Duration
+	header     map[string]string // of the upstream's, worth keeping
 }
 
 // Error implements error.
@@ -86,7 +87,7 @@ func explain(err error) *failure {
 // fromUpstream passes on what an upstream said. An answer that is none, or a
 // connection that broke, is a bad gateway's.
 func fromUpstream(e *llm.APIError) *failure {
-	f := &failure{status: e.Status, kind: e.Type, code: e.Code, param: e.Param, message: e.Message, retryAfter: e.RetryAfter}
+	f := &failure{status: e.Status, kind: e.Type, code: e.Code, param: e.Param, message: e.Message, retryAfter: e.RetryAfter, header: e.Header}
 	if f.message == "" {
 		f.message = e.Error()
 	}
@@ -121,6 +122,9 @@ func (f *failure) body(secrets ...string) []byte {
 
 // write answers a request with the error.
 func (f *failure) write(w http.ResponseWriter, secrets ...string) {
+	for name, value := range f.header {
+		w.Header().Set(name, value)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	if f.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(f.retryAfter.Seconds())), 10))

@@ -72,6 +72,7 @@ type passer struct {
 }
 
 func (s *passer) event(e llm.Event) error {
+	s.out.header(e.Header)
 	if s.inside > 0 {
 		s.inside--
 		return nil
@@ -163,6 +164,7 @@ func (g *Gateway) deliberateEvents(ctx context.Context, out *events, p *plan) er
 	if err != nil {
 		return err
 	}
+	out.header(a.result.Header)
 	noteOf(ctx).decision = string(a.belief.Decision)
 	c := a.result.Choices[0]
 	all := c.Events()
@@ -252,6 +254,16 @@ func (s *events) begun() bool {
 
 // close lifts the deadline, which is the connection's and not the answer's.
 func (s *events) close() { _ = s.control.SetWriteDeadline(time.Time{}) }
+
+// header sets headers, as long as nothing has gone out.
+func (s *events) header(h map[string]string) {
+	if len(h) == 0 || s.begun() {
+		return
+	}
+	for name, value := range h {
+		s.w.Header().Set(name, value)
+	}
+}
 
 // data writes an event.
 func (s *events) data(p []byte) error { return s.line("data: ", p) }

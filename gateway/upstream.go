@@ -32,11 +32,35 @@ type Upstream struct {
 	Transport http.RoundTripper
 }
 
-// Headers that pass, canonical; anything else stays on its side.
+// Headers that pass; anything else stays on its side. clientHeaders, canonical,
+// say nothing about who pays or where to go.
 var (
-	passIn  = []string{"Accept", "Content-Type", "Idempotency-Key", "Openai-Beta"}
-	passOut = regexp.MustCompile(`^(?i:content-type|content-length|cache-control|retry-after(-ms)?|x-request-id|openai-.*|.*ratelimit.*)$`)
+	clientHeaders = []string{"Openai-Beta", "Anthropic-Beta", "X-Client-Request-Id", "Traceparent", "Tracestate"}
+	passOut       = regexp.MustCompile(`^(?i:content-type|content-length|cache-control|retry-after(-ms)?|x-request-id|openai-.*|.*ratelimit.*)$`)
 )
+
+// fromClient are the headers of a request that reach the model's server, and
+// more. An idempotency key is of one call and goes with no others; whose
+// account is charged is the client's choice only where the gateway has no key.
+func (g *Gateway) fromClient(h http.Header, oneCall bool, more ...string) http.Header {
+	out := http.Header{}
+	pass := func(names ...string) {
+		for _, name := range names {
+			if v, ok := h[name]; ok {
+				out[name] = v
+			}
+		}
+	}
+	pass(clientHeaders...)
+	pass(more...)
+	if oneCall {
+		pass("Idempotency-Key")
+	}
+	if g.Upstream != nil && g.Upstream.APIKey == "" {
+		pass("Openai-Organization", "Openai-Project")
+	}
+	return out
+}
 
 // forward passes an endpoint through to the upstream: bodies as they are, both
 // ways and as they come.
@@ -49,12 +73,7 @@ func (g *Gateway) forward(name string) (endpoint, error) {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL, p.Out.Host = target, ""
-			p.Out.Header = http.Header{}
-			for _, name := range passIn {
-				if v, ok := p.In.Header[name]; ok {
-					p.Out.Header[name] = v
-				}
-			}
+			p.Out.Header = g.fromClient(p.In.Header, true, "Accept", "Content-Type")
 			p.Out.Header.Set("User-Agent", "gnothi")
 			if g.Upstream.APIKey != "" {
 				p.Out.Header.Set("Authorization", "Bearer "+g.Upstream.APIKey)
