@@ -16,7 +16,7 @@ func TestRuns(t *testing.T) {
 	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "page %s", r.URL.Path) })
 	runs := map[string]http.Handler{"qa-1": pages}
 	url, _ := serve(t, gateway.Options{Model: named(script.Texts("hello")), Runs: runs})
-	for path, want := range map[string]string{"/runs/qa-1/": "page /", "/runs/qa-1/items/3": "page /items/3", "/runs/qa-1": "page /", "/": `href="runs/qa-1/"`} {
+	for path, want := range map[string]string{"/runs/qa-1/": "page /", "/runs/qa-1/items/3": "page /items/3", "/runs/qa-1": "page /", "/": `href="./runs/qa-1/"`} {
 		if status, body := get(t, url+path); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"gnothi/eval"
 	"gnothi/eval/page"
+	"gnothi/internal/chromium"
 )
 
 // big is a run of 200,000 items, made once: GNOTHI_BIG_RUN is where it is kept
@@ -100,14 +101,14 @@ func BenchmarkFirstPaint5000(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	browser := newBrowser(b)
-	browser.view(1100, 900, "light", "")
+	browser := chromium.New(b)
+	browser.View(1100, 900, "light", "")
 	paint, ready, rounds := 0.0, 0.0, 0
 	for b.Loop() {
-		browser.open("file://" + path)
-		browser.until(`document.documentElement.dataset.ready === "5000" && performance.getEntriesByType("paint").length > 0`)
-		paint += browser.eval(`performance.getEntriesByName("first-contentful-paint")[0].startTime`).(float64)
-		ready += browser.eval(`performance.getEntriesByName("ready")[0].startTime`).(float64)
+		browser.Open("file://" + path)
+		browser.Until(`document.documentElement.dataset.ready === "5000" && performance.getEntriesByType("paint").length > 0`)
+		paint += browser.Eval(`performance.getEntriesByName("first-contentful-paint")[0].startTime`).(float64)
+		ready += browser.Eval(`performance.getEntriesByName("ready")[0].startTime`).(float64)
 		rounds++
 	}
 	b.ReportMetric(paint/float64(rounds), "paint-ms")

@@ -301,7 +301,7 @@ func TestExplorer(t *testing.T) {
 		}, func(a, b thing) int { return int(tokens(a) - tokens(b)) }))},
 	} {
 		s := get(t, e, c.url)
-		for end := time.Now().Add(patience); strings.Contains(s, `id="pending"`) && time.Now().Before(end); {
+		for end := time.Now().Add(2 * time.Minute); strings.Contains(s, `id="pending"`) && time.Now().Before(end); {
 			s = get(t, e, c.url) // it goes on where it was
 		}
 		if got := listedIn(s); strings.Join(got, " ") != strings.Trim(fmt.Sprint(c.want), "[]") {
@@ -371,7 +371,7 @@ func TestExplorerOfARunThatGoesOn(t *testing.T) {
 	if err := run.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		var p struct{ Done, Total int }
 		if err := json.Unmarshal([]byte(get(t, e, "/progress.json")), &p); err != nil {
 			t.Fatal(err)
@@ -410,7 +410,7 @@ func TestExplorerOfARunThatHasNotBegun(t *testing.T) {
 	if _, err := run.Begin(t.Context(), 3, "digest"); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		if w.Code == http.StatusOK && bytes.Contains(w.Body.Bytes(), []byte("0 of 3 items are done")) {

@@ -1,4 +1,4 @@
-package page_test
+package chromium
 
 import (
 	"bufio"
@@ -16,9 +16,10 @@ import (
 	"time"
 )
 
-// browser is a Chromium without a window that is told what to do through a pipe,
-// and says what it does: https://chromedevtools.github.io/devtools-protocol.
-type browser struct {
+// Browser is one page of a Chromium, driven through the DevTools protocol:
+// https://chromedevtools.github.io/devtools-protocol. What goes wrong fails the
+// test.
+type Browser struct {
 	t    testing.TB
 	to   io.Writer
 	next int
@@ -33,8 +34,9 @@ type browser struct {
 // patience is for a machine that has much else to do.
 const patience = 2 * time.Minute
 
-// newBrowser starts Chromium, or skips the test where there is none.
-func newBrowser(t testing.TB) *browser {
+// New starts Chromium, or skips the test where there is none. It ends with the
+// test.
+func New(t testing.TB) *Browser {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -61,7 +63,7 @@ func newBrowser(t testing.TB) *browser {
 		t.Skipf("Chromium does not start: %v", err)
 	}
 	_, _ = commands.Close(), events.Close()
-	b := &browser{t: t, to: to, answers: map[int]chan json.RawMessage{}}
+	b := &Browser{t: t, to: to, answers: map[int]chan json.RawMessage{}}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -86,13 +88,13 @@ func newBrowser(t testing.TB) *browser {
 	target := b.call("", "Target.createTarget", map[string]any{"url": "about:blank"})["targetId"]
 	b.session = b.call("", "Target.attachToTarget", map[string]any{"targetId": target, "flatten": true})["sessionId"].(string)
 	for _, domain := range []string{"Page", "Runtime", "Network", "Log"} {
-		b.call(b.session, domain+".enable", nil)
+		b.Do(domain+".enable", nil)
 	}
 	return b
 }
 
 // read takes what the browser says.
-func (b *browser) read(from io.Reader) {
+func (b *Browser) read(from io.Reader) {
 	r := bufio.NewReaderSize(from, 1<<20)
 	for {
 		line, err := r.ReadBytes(0)
@@ -129,7 +131,7 @@ func (b *browser) read(from io.Reader) {
 	}
 }
 
-func (b *browser) send(session, method string, params any) chan json.RawMessage {
+func (b *Browser) send(session, method string, params any) chan json.RawMessage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next++
@@ -152,7 +154,13 @@ func (b *browser) send(session, method string, params any) chan json.RawMessage 
 	return c
 }
 
-func (b *browser) call(session, method string, params any) map[string]any {
+// Do sends the page a command of the protocol and gives its answer.
+func (b *Browser) Do(method string, params any) map[string]any {
+	b.t.Helper()
+	return b.call(b.session, method, params)
+}
+
+func (b *Browser) call(session, method string, params any) map[string]any {
 	b.t.Helper()
 	end := time.After(patience)
 	for {
@@ -172,7 +180,7 @@ func (b *browser) call(session, method string, params any) map[string]any {
 }
 
 // reading reads an answer of the browser.
-func (b *browser) reading(method string, params any, raw json.RawMessage) map[string]any {
+func (b *Browser) reading(method string, params any, raw json.RawMessage) map[string]any {
 	b.t.Helper()
 	var result map[string]any
 	if err := json.Unmarshal(raw, &result); err != nil {
@@ -184,55 +192,55 @@ func (b *browser) reading(method string, params any, raw json.RawMessage) map[st
 	return result
 }
 
-// open goes to a page and waits until that is ready.
-func (b *browser) open(url string) {
+// Open goes to a page and waits until that is ready.
+func (b *Browser) Open(url string) {
 	b.t.Helper()
-	b.call(b.session, "Page.navigate", map[string]any{"url": "about:blank"})
-	b.call(b.session, "Page.navigate", map[string]any{"url": url})
-	b.until(`document.readyState === "complete" && location.href !== "about:blank"`)
+	b.Do("Page.navigate", map[string]any{"url": "about:blank"})
+	b.Do("Page.navigate", map[string]any{"url": url})
+	b.Until(`document.readyState === "complete" && location.href !== "about:blank"`)
 }
 
-// eval gives the value of an expression in the page.
-func (b *browser) eval(expression string) any {
+// Eval gives the value of an expression in the page.
+func (b *Browser) Eval(expression string) any {
 	b.t.Helper()
-	r := b.call(b.session, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true})
+	r := b.Do("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true})
 	inner, _ := r["result"].(map[string]any)
 	return inner["value"]
 }
 
-// until waits for a condition in the page.
-func (b *browser) until(condition string) {
+// Until waits for a condition in the page.
+func (b *Browser) Until(condition string) {
 	b.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if b.eval(condition) == true {
+		if b.Eval(condition) == true {
 			return
 		}
 		if time.Now().After(end) {
-			b.t.Fatalf("never: %s; the page says %.300v", condition, b.eval("document.body.innerText"))
+			b.t.Fatalf("never: %s; the page says %.300v", condition, b.Eval("document.body.innerText"))
 		}
 	}
 }
 
-// click clicks where an element is, as a person would.
-func (b *browser) click(selector string) {
+// Click clicks where an element is, as a person would.
+func (b *Browser) Click(selector string) {
 	b.t.Helper()
-	at, ok := b.eval(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: "center"}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()`, selector)).([]any)
+	at, ok := b.Eval(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: "center"}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()`, selector)).([]any)
 	if !ok {
 		b.t.Fatalf("no %s", selector)
 	}
 	for _, kind := range []string{"mousePressed", "mouseReleased"} {
-		b.call(b.session, "Input.dispatchMouseEvent", map[string]any{"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1})
+		b.Do("Input.dispatchMouseEvent", map[string]any{"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1})
 	}
 }
 
-// enter writes into the element that has the focus.
-func (b *browser) enter(s string) {
+// Enter writes into the element that has the focus.
+func (b *Browser) Enter(s string) {
 	b.t.Helper()
-	b.call(b.session, "Input.insertText", map[string]any{"text": s})
+	b.Do("Input.insertText", map[string]any{"text": s})
 }
 
-// quiet fails if a page complained, or asked for anything but its own.
-func (b *browser) quiet(own ...string) {
+// Quiet fails if a page complained, or asked for anything but its own.
+func (b *Browser) Quiet(own ...string) {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -250,26 +258,34 @@ func (b *browser) quiet(own ...string) {
 	}
 }
 
-// view is a size and a look of the page.
-func (b *browser) view(width, height int, scheme, media string) {
+// View is a size and a look of the page.
+func (b *Browser) View(width, height int, scheme, media string) {
 	b.t.Helper()
-	b.call(b.session, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
-	b.call(b.session, "Emulation.setEmulatedMedia", map[string]any{"media": media, "features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}})
+	b.Do("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
+	b.Do("Emulation.setEmulatedMedia", map[string]any{"media": media, "features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}})
 }
 
-// shoot keeps a picture of the page where GNOTHI_SHOTS says, to be looked at.
-func (b *browser) shoot(name string, whole bool) {
+// Shoot keeps a picture of the page where GNOTHI_SHOTS says, to be looked at.
+func (b *Browser) Shoot(name string, whole bool) {
 	b.t.Helper()
 	dir := os.Getenv("GNOTHI_SHOTS")
 	if dir == "" {
 		return
 	}
-	data, _ := b.call(b.session, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": whole})["data"].(string)
+	data, _ := b.Do("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": whole})["data"].(string)
 	raw, err := base64.StdEncoding.DecodeString(data)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, name+".png"), raw, 0o600)
 	}
 	if err != nil {
 		b.t.Error(err)
+	}
+}
+
+// Fits fails if the page is wider than the window.
+func (b *Browser) Fits(what string) {
+	b.t.Helper()
+	if wide := b.Eval(`document.documentElement.scrollWidth - document.documentElement.clientWidth`).(float64); wide > 0 {
+		b.t.Errorf("%s: the page is %v pixels too wide: %v", what, wide, b.Eval(`[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).slice(0, 8).map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 40))`))
 	}
 }
