@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"gnothi/llm"
 	"gnothi/llm/anthropic"
@@ -35,6 +36,9 @@ type ModelOptions struct {
 	// there is anything to limit.
 	Limit    llm.LimitOptions
 	Limiters *Limiters
+	// Timeout is how long a model behind an API may stay silent, until its answer
+	// begins and between two parts of it; 0 is the provider's default.
+	Timeout time.Duration
 	// Price is what a token costs; nil is not known. Local models cost nothing.
 	Price *llm.Price
 	// Pull finds the file of a local model, fetching it if need be.
@@ -200,7 +204,7 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 		m, err = openai.New(name, o.openai(url, provider == "responses"))
 	case "anthropic":
 		name, url := splitURL(name)
-		m, err = anthropic.New(name, anthropic.Options{BaseURL: url, APIKey: o.key("ANTHROPIC_API_KEY")})
+		m, err = anthropic.New(name, anthropic.Options{BaseURL: url, APIKey: o.key("ANTHROPIC_API_KEY"), FirstByte: o.Timeout, Idle: o.Timeout})
 	case "script":
 		m, err = script.Open(name)
 		o.Price = &llm.Price{}
@@ -216,7 +220,7 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 
 // openai gives the options of a server that speaks one of OpenAI's protocols.
 func (o ModelOptions) openai(url string, responses bool) openai.Options {
-	out := openai.Options{BaseURL: url, APIKey: o.key("OPENAI_API_KEY"), Responses: responses}
+	out := openai.Options{BaseURL: url, APIKey: o.key("OPENAI_API_KEY"), Responses: responses, FirstByte: o.Timeout, Idle: o.Timeout}
 	if o.KeyHeader != "" && out.APIKey != "" {
 		out.Header = http.Header{}
 		out.Header.Set(o.KeyHeader, out.APIKey)

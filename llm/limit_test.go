@@ -469,7 +469,7 @@ func TestAdaptiveIsFastAgainstRetryAfter(t *testing.T) {
 				}
 				return 100 * time.Millisecond, nil
 			}
-		}, 1000, 6500 * time.Millisecond, 20, [2]int{20, 24}}, // 4.2 s with 24 from the start
+		}, 1000, 9 * time.Second, 30, [2]int{20, 24}}, // 4.2 s with 24 from the start
 		{"2 at once, 10 s", func() func(int, int) (time.Duration, error) {
 			return func(inFlight, _ int) (time.Duration, error) {
 				if inFlight > 2 {
@@ -477,7 +477,7 @@ func TestAdaptiveIsFastAgainstRetryAfter(t *testing.T) {
 				}
 				return 100 * time.Millisecond, nil
 			}
-		}, 1000, 65 * time.Second, 10, [2]int{2, 2}}, // 50 s
+		}, 1000, 80 * time.Second, 12, [2]int{2, 2}}, // 50 s
 		{"50 a second", func() func(int, int) (time.Duration, error) {
 			var window time.Time
 			n := 0

@@ -3,7 +3,9 @@ package llm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -21,7 +23,8 @@ type RetryOptions struct {
 // Retry tries again after errors that are [APIError.Temporary], with jitter and
 // not before the time that the server asks for. It never does once an event of a
 // stream was delivered. Choices that a failed try returned are kept: the next
-// one asks only for those that are missing.
+// one asks only for those that are missing. The error of the last try says what
+// became of each.
 func Retry(m Model, o RetryOptions) Model {
 	if o.Tries <= 0 {
 		o.Tries = 4
@@ -54,6 +57,7 @@ func (r *retrier) Do(ctx context.Context, op Op) (*Result, error) {
 	}
 	order := slices.Clone(missing)
 	var all *Result
+	var tries tries
 	try := func() (*Result, error) {
 		res, err := r.Model.Do(ctx, op)
 		all = merge(all, res, order)
@@ -63,6 +67,7 @@ func (r *retrier) Do(ctx context.Context, op Op) (*Result, error) {
 		if wait.after = nil; !delivered {
 			errors.As(err, &wait.after)
 		}
+		tries = append(tries, err)
 		if res != nil && op.Kind == Generate {
 			missing = slices.DeleteFunc(missing, func(i int) bool {
 				return slices.ContainsFunc(res.Choices, func(c Choice) bool { return c.Index == i })
@@ -75,8 +80,40 @@ func (r *retrier) Do(ctx context.Context, op Op) (*Result, error) {
 	if r.o.Notify != nil {
 		options = append(options, backoff.WithNotify(r.o.Notify))
 	}
-	return backoff.Retry(ctx, try, options...)
+	res, err := backoff.Retry(ctx, try, options...)
+	if len(tries) > 1 && err == tries[len(tries)-1] { //nolint:errorlint // that very one: not a context's that ended
+		err = tries
+	}
+	return res, err
 }
+
+// tries are the errors of an operation's tries. They are the last of them, which
+// in words tells of all.
+type tries []error
+
+// Error implements error.
+func (t tries) Error() string {
+	var words []string
+	for i := 0; i < len(t); {
+		n := i + 1
+		for n < len(t) && t[n].Error() == t[i].Error() {
+			n++
+		}
+		which := fmt.Sprintf("try %d: ", i+1)
+		if n > i+1 {
+			which = fmt.Sprintf("tries %d to %d: ", i+1, n)
+		}
+		words = append(words, which+t[i].Error())
+		i = n
+	}
+	if len(words) == 1 {
+		return fmt.Sprintf("%v (%d tries)", t[0], len(t))
+	}
+	return strings.Join(words, "; ")
+}
+
+// Unwrap gives the last try's.
+func (t tries) Unwrap() error { return t[len(t)-1] }
 
 // waits gives the time to the next try, or says that there is none.
 type waits struct {

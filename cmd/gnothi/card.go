@@ -13,7 +13,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"gnothi/catalog"
 	"gnothi/eval"
@@ -52,7 +51,7 @@ command and --out, or with "gnothi card resume FOLDER".`,
 	f.BoolVar(&o.plan, "plan", false, "show what would be asked, and ask nothing")
 	f.StringVar(&o.out, "out", "", "folder of the card (default: cards/MODEL-1, or the next number that is free)")
 	f.Uint64("seed", 1, "root of everything random")
-	o.flags(f)
+	o.pace(f, "card", card.DefaultLimits)
 	cmd.AddCommand(cardResumeCmd(), cardCompareCmd())
 	return cmd
 }
@@ -60,18 +59,6 @@ command and --out, or with "gnothi card resume FOLDER".`,
 type cardOptions struct {
 	evalOptions
 	plan bool
-}
-
-// flags may be given anew when a card goes on.
-func (o *cardOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.concurrency, "concurrency", "", "calls in flight at once, or auto: as many as the provider bears (default: 4, for a local model 2)")
-	f.Int64Var(&o.rpm, "rpm", 0, "most requests a minute to the model (0: no ceiling)")
-	f.Int64Var(&o.tpm, "tpm", 0, "most tokens a minute to the model (0: no ceiling)")
-	d := card.DefaultLimits
-	f.Int64("budget-calls", d.Calls, "most calls that the card may cost (0: no ceiling)")
-	f.Int64("budget-tokens", d.Tokens, "most tokens that the card may cost (0: no ceiling)")
-	f.Float64("budget-usd", 0, "most dollars that the card may cost (0: no ceiling)")
-	f.String("trace", "", "file that records every call of the model, for --model replay:FILE")
 }
 
 func cardResumeCmd() *cobra.Command {
@@ -86,7 +73,7 @@ left out stay so. A card that is done is drawn again, without any call.`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return o.make(cmd, args[0]) },
 	}
-	o.flags(cmd.Flags())
+	o.pace(cmd.Flags(), "card", card.DefaultLimits)
 	return cmd
 }
 

@@ -40,6 +40,7 @@ var settings = map[string]setting{
 	"budget-calls":  {def: "0", help: "most calls a question"},
 	"budget-tokens": {def: "0", help: "most tokens a question"},
 	"budget-usd":    {def: "0", help: "most dollars a question"},
+	"call-timeout":  {def: "0", help: "silence after which a call is tried again: 90s, 10m"},
 	"threshold":     {def: "0", help: "withhold below"},
 	"hedge":         {def: "0", help: "hedge below"},
 	"format":        {def: "auto", help: "form of questions"},

@@ -82,18 +82,24 @@ type evalOptions struct {
 	quota   func(key string, rpm, tpm int64) llm.Quota
 }
 
-// pace are the flags that a run may be given anew when it is resumed.
-func (o *evalOptions) pace(f *pflag.FlagSet) {
+// pace are the flags that a run, or a card, may be given anew when it is
+// resumed, with the budget that it has without.
+func (o *evalOptions) pace(f *pflag.FlagSet, what string, budget llm.Limits) {
 	f.StringVar(&o.concurrency, "concurrency", "", "calls in flight at once, or auto: as many as the provider bears (default: 4, for a local model 2)")
 	f.Int64Var(&o.rpm, "rpm", 0, "most requests a minute to each model (0: no ceiling)")
 	f.Int64Var(&o.tpm, "tpm", 0, "most tokens a minute to each model (0: no ceiling)")
-	f.Int64("budget-calls", 0, "most calls that the run may cost (0: no ceiling)")
-	f.Int64("budget-tokens", 0, "most tokens that the run may cost (0: no ceiling)")
-	f.Float64("budget-usd", 0, "most dollars that the run may cost (0: no ceiling)")
+	f.Int64("budget-calls", budget.Calls, "most calls that the "+what+" may cost (0: no ceiling)")
+	f.Int64("budget-tokens", budget.Tokens, "most tokens that the "+what+" may cost (0: no ceiling)")
+	f.Float64("budget-usd", float64(budget.NanoUSD)/1e9, "most dollars that the "+what+" may cost (0: no ceiling)")
+	callFlags(f)
+}
+
+// flags are those of a command that works on a run.
+func (o *evalOptions) flags(f *pflag.FlagSet) {
+	o.pace(f, "run", llm.Limits{})
 	f.StringVar(&o.chart, "figure", "", "SVG file for a picture of the measures")
 	f.BoolVar(&o.failing, "fail-on-error", false, "exit with 1 if any item failed (without it: if all did)")
 	o.uiFlag(f)
-	f.String("trace", "", "file that records every call of the model, for --model replay:FILE")
 }
 
 func evalRunCmd() *cobra.Command {
@@ -134,7 +140,7 @@ report. When a budget ends, the report is of what could be asked.`,
 	f.StringVar(&o.out, "out", "", "folder of the run, with --store its name (default: runs/STUDY-1, or the next number that is free)")
 	f.Uint64("seed", 1, "root of everything random")
 	o.storeFlags(f)
-	o.pace(f)
+	o.flags(f)
 	return cmd
 }
 
@@ -160,7 +166,7 @@ left out is asked as well.`,
 	f := cmd.Flags()
 	o.storeFlags(f)
 	f.BoolVar(&o.failed, "retry-failed", false, "ask once more about the items that failed")
-	o.pace(f)
+	o.flags(f)
 	return cmd
 }
 

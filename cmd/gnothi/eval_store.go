@@ -45,7 +45,7 @@ that it has, for all workers. --concurrency is this worker's own.`,
 	}
 	f := cmd.Flags()
 	o.storeFlags(f)
-	o.pace(f)
+	o.flags(f)
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -123,9 +124,26 @@ func (c *config) openTraced(ctx context.Context, cmd *cobra.Command, spec string
 	return llm.Record(m, f), func() error { return errors.Join(closeModel(), f.Close()) }, nil
 }
 
+// timeout is how long a model may stay silent; 0 leaves it to the provider.
+func (c *config) timeout() (time.Duration, error) {
+	s := c.String("call-timeout")
+	if s == "0" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Millisecond && d != 0 || d > 24*time.Hour {
+		return 0, c.bad("call-timeout", "a time from 1ms to 24h, such as 90s, or 0", nil)
+	}
+	return d, nil
+}
+
 // openSpec opens a model by its specification or its alias of the configuration.
 func (c *config) openSpec(ctx context.Context, cmd *cobra.Command, spec string) (llm.Model, func() error, error) {
-	o := catalog.ModelOptions{Pull: puller(cmd), Limit: c.limit, Limiters: c.limiters}
+	timeout, err := c.timeout()
+	if err != nil {
+		return nil, nil, err
+	}
+	o := catalog.ModelOptions{Pull: puller(cmd), Limit: c.limit, Limiters: c.limiters, Timeout: timeout}
 	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
 		if err := o.Alias(alias); err != nil {
 			return nil, nil, usagef("models.%s: %w", spec, err)

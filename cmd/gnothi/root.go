@@ -82,6 +82,12 @@ func markArgs(cmd *cobra.Command) {
 	}
 }
 
+// callFlags are about each call, whatever it is for.
+func callFlags(f *pflag.FlagSet) {
+	f.String("call-timeout", settings["call-timeout"].def, "how long a model behind an API may stay silent, until its answer begins and in the midst of it, before the call is tried again (0: 5m, then 2m)")
+	f.String("trace", "", "file that records every call of the model, for --model replay:FILE")
+}
+
 // modelFlags are the flags of every command that asks a model.
 func modelFlags(f *pflag.FlagSet) {
 	f.String("model", settings["model"].def, "PROVIDER:NAME[@BASE_URL], or an alias of the configuration")
@@ -98,7 +104,7 @@ func modelFlags(f *pflag.FlagSet) {
 	f.Float64("threshold", 0, "withhold answers below this probability")
 	f.Float64("hedge", 0, "give answers below this probability with their doubt")
 	f.String("format", settings["format"].def, "how questions are asked: "+strings.Join([]string{"auto", "shots", "chat"}, ", "))
-	f.String("trace", "", "file that records every call, for --model replay:FILE")
+	callFlags(f)
 	f.String("next", "", "another model that auto may ask where this one is unsure: MODEL[?right=0.8&cost=10&effort=high], cost in first answers")
 	f.String("retrieve", "", "program that finds a context: auto may ask again with it; reads {\"question\"}, writes {\"context\"} as JSON")
 	f.String("verifier", "", "program that is given each answer as JSON {\"question\", \"answer\"} and prints {\"score\": 0..1, \"why\"}")
