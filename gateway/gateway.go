@@ -370,6 +370,11 @@ func body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		w.Header().Set("Connection", "close") // so that what the client goes on sending is not read as a request
 		return nil, tooLarge
 	}
+	if len(r.TransferEncoding) > 0 {
+		// A Content-Length beside it is gone by now; a server in front that went by it
+		// would see another request in what is left on the connection.
+		w.Header().Set("Connection", "close")
+	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return nil, &failure{status: http.StatusUnsupportedMediaType, kind: badRequest, message: fmt.Sprintf("the content encoding %.20q is not understood: send the body as it is", e)}
 	}
