@@ -28,6 +28,9 @@ type Options struct {
 	Sequences int
 	// Context bounds the length of a text in tokens, below the model's own limit; 0 means that limit.
 	Context int
+	// HalfKV keeps keys and values in float16, in half the memory. Numbers then differ from exact ones
+	// by what docs/engine.md says.
+	HalfKV bool
 }
 
 // Info describes a model.
@@ -43,6 +46,7 @@ type Info struct {
 	Heads, KVHeads, HeadDim  int
 	Vocab                    int
 	Context                  int // longest text in tokens: the model's or Options.Context
+	KVBytes                  int // memory of a token's keys and values
 
 	// Fingerprint identifies file and tensors without reading all of them: a SHA-256 over the
 	// metadata, the list of tensors and the ends of each. See Engine.SHA256 for the whole.
@@ -128,13 +132,14 @@ func start(f *gguf.File, opts Options) (*Engine, error) {
 		e.pool.Close()
 		return nil, err
 	}
+	m.Config.HalfKV = opts.HalfKV
 	e.model = m
 	c := m.Config
 	name, _ := f.String("general.name")
 	e.info = Info{
 		Path: f.Name(), Name: name, Architecture: m.Spec.Arch, FileType: fileType(f), Bytes: f.Size(), Parameters: m.Params,
 		Layers: c.Layers, Dim: c.Dim, FeedForward: c.Hidden, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
-		Vocab: c.Vocab, Context: c.Context, Fingerprint: fingerprint(f), Kernels: kernel.Path(), Threads: e.pool.Size(),
+		Vocab: c.Vocab, Context: c.Context, KVBytes: c.BytesPerToken(), Fingerprint: fingerprint(f), Kernels: kernel.Path(), Threads: e.pool.Size(),
 	}
 	if opts.Context > 0 {
 		e.info.Context = min(opts.Context, c.Context)

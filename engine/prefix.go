@@ -120,6 +120,9 @@ func (e *Engine) PrefixKey(ids []int32) string {
 func (e *Engine) prefixKey(ids []int32) [sha256.Size]byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%d %s %s", prefixVersion, e.info.Fingerprint, e.info.Kernels)
+	if e.model.Config.HalfKV {
+		b.WriteString(" f16")
+	}
 	binary.Write(&b, binary.LittleEndian, ids)
 	return sha256.Sum256(b.Bytes())
 }

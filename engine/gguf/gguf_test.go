@@ -16,7 +16,7 @@ import (
 	"gnothi/engine/gguf"
 )
 
-var supported = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_1}
+var supported = gguf.Types()
 
 // modelPath returns the real model file, or skips.
 func modelPath(tb testing.TB) string {
@@ -216,6 +216,41 @@ func TestDequantise(t *testing.T) {
 	q4[2], q4[17] = 0xf0, 0x9f // elements 0 and 16: 0 and 15; 15 and 31: 15 and 9
 	q41 := append([]byte{0x00, 0x38, 0x00, 0xc0}, make([]byte, 16)...)
 	q41[4], q41[19] = 0xf1, 0x20 // elements 0 and 16: 1 and 15; 31: 2
+	// Fifth bits: element 0 of Q5_0 has its own, element 31 of Q5_1.
+	q5 := append([]byte{0x00, 0x38, 1, 0, 0, 0}, bytes.Repeat([]byte{0x00}, 16)...)
+	q5[6], q5[21] = 0x0f, 0x30 // 31 and 0; 3 at element 31
+	q51 := append([]byte{0x00, 0x38, 0x00, 0xc0, 0, 0, 0, 0x80}, make([]byte, 16)...)
+	q51[8], q51[23] = 0x21, 0x10
+	nl := append([]byte{0x00, 0x38}, bytes.Repeat([]byte{0x88}, 16)...)
+	nl[2], nl[17] = 0xf0, 0x9f
+	// d is 0.5, dmin -2; groups 0 and 5 have scales and minima with upper bits.
+	q4k := append([]byte{0x00, 0x38, 0x00, 0xc0}, make([]byte, 140)...)
+	q4k[4], q4k[4+4] = 33, 17            // group 0: scale 33, minimum 17
+	q4k[4+9] = 3 | 4<<4                  // group 5: scale 3 + 16·2, minimum 4 + 16·1
+	q4k[4+1], q4k[4+5] = 2<<6, 1<<6      // their upper bits, where group 1 leaves room
+	q4k[16], q4k[16+64+31] = 0x05, 15<<4 // element 0; element 32·5+31
+	q5k := append(bytes.Clone(q4k[:16]), make([]byte, 160)...)
+	q5k[16], q5k[16+31] = 1, 1<<5
+	q5k[48], q5k[48+64+31] = 0x05, 15<<4
+	q6k := make([]byte, 210)
+	q6k[209] = 0x38 // 0.5
+	for i := range 16 {
+		q6k[192+i] = byte(int8(i - 8))
+	}
+	q6k[0] = 0x21                        // element 0: 1, element 64: 2
+	q6k[128] = 1 | 2<<4                  // their upper bits: 17 and 34
+	q6k[64+63], q6k[128+63] = 0xf0, 0xc0 // element 255: 15 + 16·3
+	wide := func(v func(i int) float32, set map[int]float32) []float32 {
+		x := make([]float32, 256)
+		for i := range x {
+			x[i] = v(i)
+		}
+		for i, v := range set {
+			x[i] = v
+		}
+		return x
+	}
+	minima := func(i int) float32 { return map[int]float32{0: 34, 5: 40}[i/32] } // −dmin·minimum
 	fill := func(v float32, set map[int]float32) []float32 {
 		x := slices.Repeat([]float32{v}, 32)
 		for i, v := range set {
@@ -234,6 +269,12 @@ func TestDequantise(t *testing.T) {
 		{gguf.Q8_0, q8, fill(0, map[int]float32{0: -64, 1: 63.5, 31: -0.5})},
 		{gguf.Q4_0, q4, fill(0, map[int]float32{0: -4, 16: 3.5, 15: 3.5, 31: 0.5})},
 		{gguf.Q4_1, q41, fill(-2, map[int]float32{0: -1.5, 16: 5.5, 31: -1})},
+		{gguf.Q5_0, q5, fill(-8, map[int]float32{0: 7.5, 31: -6.5})},
+		{gguf.Q5_1, q51, fill(-2, map[int]float32{0: -1.5, 16: -1, 31: 6.5})},
+		{gguf.IQ4_NL, nl, fill(0.5, map[int]float32{0: -63.5, 16: 56.5, 15: 56.5, 31: 6.5})},
+		{gguf.Q4_K, q4k, wide(minima, map[int]float32{0: 34 + 0.5*33*5, 191: 40 + 0.5*35*15})},
+		{gguf.Q5_K, q5k, wide(minima, map[int]float32{0: 34 + 0.5*33*21, 191: 40 + 0.5*35*31})},
+		{gguf.Q6_K, q6k, wide(func(i int) float32 { return -16 * float32(i/16-8) }, map[int]float32{0: 60, 64: -4, 255: 0.5 * 7 * 31})},
 	} {
 		got := make([]float32, len(c.want))
 		if err := gguf.Dequantise(got, c.typ, c.src); err != nil || !slices.Equal(got, c.want) {
@@ -248,21 +289,26 @@ func TestDequantise(t *testing.T) {
 			}
 		}
 	}
-	err := gguf.Dequantise(make([]float32, 256), 12, make([]byte, 144))
-	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "Q4_K") || !strings.Contains(err.Error(), "F32, F16, Q4_0, Q4_1, Q8_0, BF16") {
+	err := gguf.Dequantise(make([]float32, 256), 10, make([]byte, 84))
+	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "Q2_K") || !strings.Contains(err.Error(), "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, IQ4_NL, BF16") {
 		t.Errorf("unsupported type: %v", err)
 	}
 }
 
 func TestQuantise(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	x := make([]float32, 32*64)
+	const span = 256
+	x := make([]float32, 16*span)
 	for i := range x {
-		x[i] = float32(rng.NormFloat64()) * float32(i/32)
+		x[i] = float32(rng.NormFloat64()) * float32(i/span)
 	}
 	// The largest error in a block over its range: half a step, and the rounding of the scale to float16 on top.
 	// Q4_0 has one step less on the side of the smaller extreme.
-	for typ, bound := range map[gguf.Type]float64{gguf.F32: 0, gguf.F16: 0x1p-11, gguf.BF16: 0x1p-8, gguf.Q8_0: 0.0025, gguf.Q4_0: 0.064, gguf.Q4_1: 0.035} {
+	// IQ4_NL's steps are up to 24 of 240 wide; the K types round their scales too.
+	for typ, bound := range map[gguf.Type]float64{
+		gguf.F32: 0, gguf.F16: 0x1p-11, gguf.BF16: 0x1p-8, gguf.Q8_0: 0.0025, gguf.Q4_0: 0.064, gguf.Q4_1: 0.035,
+		gguf.Q5_0: 0.032, gguf.Q5_1: 0.017, gguf.IQ4_NL: 0.065, gguf.Q4_K: 0.05, gguf.Q5_K: 0.03, gguf.Q6_K: 0.02,
+	} {
 		b, err := gguf.Quantise(typ, x)
 		if err != nil {
 			t.Fatal(err)
@@ -271,16 +317,17 @@ func TestQuantise(t *testing.T) {
 		if err := gguf.Dequantise(got, typ, b); err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i < len(x); i += 32 {
-			span := float64(max(slices.Max(x[i:i+32]), -slices.Min(x[i:i+32]))) * 2
-			for j := i; j < i+32; j++ {
-				if d := math.Abs(float64(got[j] - x[j])); d > bound*span {
-					t.Fatalf("%s: %g became %g in a block of range %g", typ, x[j], got[j], span)
+		for i := 0; i < len(x); i += span {
+			reach := float64(max(slices.Max(x[i:i+span]), -slices.Min(x[i:i+span]))) * 2
+			for j := i; j < i+span; j++ {
+				if d := math.Abs(float64(got[j] - x[j])); d > bound*reach {
+					t.Fatalf("%s: %g became %g in a block of range %g", typ, x[j], got[j], reach)
 				}
 			}
 		}
 		// What has been quantised once does not change the second time.
-		if again, err := gguf.Quantise(typ, got); err != nil || typ != gguf.Q4_1 && typ != gguf.Q4_0 && !bytes.Equal(again, b) {
+		exact := typ.BlockLen() == 1 || typ == gguf.Q8_0
+		if again, err := gguf.Quantise(typ, got); err != nil || exact && !bytes.Equal(again, b) {
 			t.Errorf("%s: quantised again it differs, %v", typ, err)
 		}
 	}

@@ -175,7 +175,16 @@ func TestCheckFinite(t *testing.T) {
 		{gguf.Q8_0, half(0xffff, 36, 68), ""}, // quants may be anything
 		{gguf.Q4_0, half(0x7e00, 18, 36), "byte 18"},
 		{gguf.Q4_1, half(0x7c01, 22, 40), "byte 22"}, // the minimum of the second block
-		{gguf.Type(12), make([]byte, 144), "Q4_K are not supported"},
+		{gguf.Q5_0, half(0x7c00, 22, 44), "byte 22"},
+		{gguf.Q5_0, half(0xffff, 24, 44), ""}, // its fifth bits
+		{gguf.Q5_1, half(0x7c00, 26, 48), "byte 26"},
+		{gguf.IQ4_NL, half(0xfe00, 0, 18), "byte 0"},
+		{gguf.Q4_K, half(0x7c00, 2, 144), "byte 2"},
+		{gguf.Q4_K, half(0xffff, 4, 144), ""}, // its packed scales
+		{gguf.Q5_K, half(0x7c00, 176, 352), "byte 176"},
+		{gguf.Q6_K, half(0x7c00, 208, 210), "byte 208"},
+		{gguf.Q6_K, half(0xffff, 0, 210), ""},
+		{gguf.Type(10), make([]byte, 84), "Q2_K are not supported"},
 	} {
 		err := gguf.CheckFinite(gguf.Tensor{Name: "w", Type: c.typ, Data: c.data})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), `"w"`)) {
@@ -187,17 +196,18 @@ func TestCheckFinite(t *testing.T) {
 // sample is a file with every kind of value and every type of tensor that is read.
 func sample(tb testing.TB) []byte {
 	tb.Helper()
-	x := make([]float32, 64)
+	x := make([]float32, 512)
 	for i := range x {
-		x[i] = float32(i)/8 - 3
+		x[i] = float32(i%64)/8 - 3
 	}
 	var tensors []gguf.Tensor
 	for _, typ := range supported {
-		data, err := gguf.Quantise(typ, x)
+		row := max(32, typ.BlockLen())
+		data, err := gguf.Quantise(typ, x[:2*row])
 		if err != nil {
 			tb.Fatal(err)
 		}
-		tensors = append(tensors, gguf.Tensor{Name: typ.String(), Type: typ, Shape: []int{32, 2}, Data: data})
+		tensors = append(tensors, gguf.Tensor{Name: typ.String(), Type: typ, Shape: []int{row, 2}, Data: data})
 	}
 	var b bytes.Buffer
 	if err := gguf.Write(&b, everyKind, tensors); err != nil {
