@@ -112,7 +112,7 @@ func TestHostileFiles(t *testing.T) {
 // A good file cut anywhere is refused, but for the padding after its last tensor.
 func TestTruncated(t *testing.T) {
 	good := sample(t)
-	for n := range len(good) - 24 { // 40 bytes of Q4_1 are padded to 64
+	for n := range good { // the last tensor needs no padding
 		if _, err := gguf.Decode("cut", good[:n:n]); err == nil {
 			t.Errorf("%d of %d bytes are accepted", n, len(good))
 		}

@@ -36,6 +36,20 @@ func matVec(t gguf.Type, y *float32, w *byte, stride int, x *float32, blocks, gr
 		matVecQ4_0(y, w, stride, x, blocks, groups)
 	case gguf.Q4_1:
 		matVecQ4_1(y, w, stride, x, blocks, groups)
+	case gguf.Q5_0:
+		matVecQ5_0(y, w, stride, x, blocks, groups)
+	case gguf.Q5_1:
+		matVecQ5_1(y, w, stride, x, blocks, groups)
+	case gguf.IQ4_NL:
+		matVecIQ4_NL(y, w, stride, x, blocks, groups)
+	case gguf.Q4_K:
+		matVecQ4_K(y, w, stride, x, blocks, groups)
+	case gguf.Q5_K:
+		matVecQ5_K(y, w, stride, x, blocks, groups)
+	case gguf.Q6_K:
+		matVecQ6_K(y, w, stride, x, blocks, groups)
+	default:
+		panic(noKernel(t))
 	}
 }
 
@@ -53,10 +67,27 @@ func dequant(t gguf.Type, dst *float32, src *byte, blocks int) {
 		dequantQ4_0(dst, src, blocks)
 	case gguf.Q4_1:
 		dequantQ4_1(dst, src, blocks)
+	case gguf.Q5_0:
+		dequantQ5_0(dst, src, blocks)
+	case gguf.Q5_1:
+		dequantQ5_1(dst, src, blocks)
+	case gguf.IQ4_NL:
+		dequantIQ4_NL(dst, src, blocks)
+	case gguf.Q4_K:
+		dequantQ4_K(dst, src, blocks)
+	case gguf.Q5_K:
+		dequantQ5_K(dst, src, blocks)
+	case gguf.Q6_K:
+		dequantQ6_K(dst, src, blocks)
+	default:
+		panic(noKernel(t))
 	}
 }
 
-// matVecX: 4·groups rows of 32·blocks weights, stride bytes apart (0 repeats a row).
+// noKernel: the loader lets no other type through.
+func noKernel(t gguf.Type) string { return "kernel: no kernel for " + t.String() }
+
+// matVecX: 4·groups rows of 32·blocks weights (256·blocks of a K type), stride bytes apart (0 repeats a row).
 //
 //go:noescape
 func matVecF32(y *float32, w *byte, stride int, x *float32, blocks, groups int)
@@ -75,6 +106,24 @@ func matVecQ4_0(y *float32, w *byte, stride int, x *float32, blocks, groups int)
 
 //go:noescape
 func matVecQ4_1(y *float32, w *byte, stride int, x *float32, blocks, groups int)
+
+//go:noescape
+func matVecQ5_0(y *float32, w *byte, stride int, x *float32, blocks, groups int)
+
+//go:noescape
+func matVecQ5_1(y *float32, w *byte, stride int, x *float32, blocks, groups int)
+
+//go:noescape
+func matVecIQ4_NL(y *float32, w *byte, stride int, x *float32, blocks, groups int)
+
+//go:noescape
+func matVecQ4_K(y *float32, w *byte, stride int, x *float32, blocks, groups int)
+
+//go:noescape
+func matVecQ5_K(y *float32, w *byte, stride int, x *float32, blocks, groups int)
+
+//go:noescape
+func matVecQ6_K(y *float32, w *byte, stride int, x *float32, blocks, groups int)
 
 // dequantX: a run of blocks.
 //
@@ -95,6 +144,24 @@ func dequantQ4_0(dst *float32, src *byte, blocks int)
 
 //go:noescape
 func dequantQ4_1(dst *float32, src *byte, blocks int)
+
+//go:noescape
+func dequantQ5_0(dst *float32, src *byte, blocks int)
+
+//go:noescape
+func dequantQ5_1(dst *float32, src *byte, blocks int)
+
+//go:noescape
+func dequantIQ4_NL(dst *float32, src *byte, blocks int)
+
+//go:noescape
+func dequantQ4_K(dst *float32, src *byte, blocks int)
+
+//go:noescape
+func dequantQ5_K(dst *float32, src *byte, blocks int)
+
+//go:noescape
+func dequantQ6_K(dst *float32, src *byte, blocks int)
 
 // dotTile: 4 rows of a by 3 rows of b; strides in bytes.
 //

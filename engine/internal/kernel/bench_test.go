@@ -23,7 +23,7 @@ func BenchmarkFMA(b *testing.B) {
 
 func BenchmarkMatVec(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	const rows, k = 192, 576
+	const rows, k = 192, 768
 	for _, t := range types {
 		b.Run(t.String(), func(b *testing.B) {
 			w, err := gguf.Quantise(t, randoms(rng, rows*k))
@@ -42,7 +42,7 @@ func BenchmarkMatVec(b *testing.B) {
 
 func BenchmarkDequantise(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	const n = 64 * 576
+	const n = 64 * 768
 	for _, t := range types {
 		b.Run(t.String(), func(b *testing.B) {
 			w, err := gguf.Quantise(t, randoms(rng, n))

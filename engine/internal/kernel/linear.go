@@ -2,14 +2,18 @@ package kernel
 
 import "gnothi/engine/gguf"
 
-// BlockLen is the number of weights that the linear kernels take at a time; every row length is a
-// multiple of it.
+// BlockLen is the least number of weights that the linear kernels take at a time; every row length is
+// a multiple of it.
 const BlockLen = 32
+
+// step is the number of weights of a type that the linear kernels take at a time.
+func step(t gguf.Type) int { return max(t.BlockLen(), BlockLen) }
 
 // rowBytes is the stored size of a row of k weights.
 func rowBytes(t gguf.Type, k int) int { return k / t.BlockLen() * t.BlockBytes() }
 
-// MatVec computes y[r] = Σ_k w[r][k]·x[k] for len(y) rows of len(x) weights each.
+// MatVec computes y[r] = Σ_k w[r][k]·x[k] for len(y) rows of len(x) weights each, a multiple of BlockLen and of the
+// type's block.
 func MatVec(t gguf.Type, y []float32, w []byte, x []float32) {
 	if len(y) == 0 {
 		return
@@ -17,15 +21,16 @@ func MatVec(t gguf.Type, y []float32, w []byte, x []float32) {
 	stride := rowBytes(t, len(x))
 	_ = w[len(y)*stride-1]
 	if !useAsm {
-		var buf [BlockLen]float32
-		n := rowBytes(t, BlockLen)
+		var most [256]float32
+		buf := most[:step(t)]
+		n := rowBytes(t, len(buf))
 		for r := range y {
 			var acc [8]float32
 			row := w[r*stride:]
-			for k := 0; k < len(x); k += BlockLen {
-				dequantise(t, buf[:], row[:n])
+			for k := 0; k < len(x); k += len(buf) {
+				dequantise(t, buf, row[:n])
 				row = row[n:]
-				lanes(&acc, buf[:], x[k:])
+				lanes(&acc, buf, x[k:])
 			}
 			y[r] = reduce(&acc)
 		}
@@ -33,23 +38,23 @@ func MatVec(t gguf.Type, y []float32, w []byte, x []float32) {
 	}
 	n := len(y) &^ 3
 	if n > 0 {
-		matVec(t, &y[0], &w[0], stride, &x[0], len(x)/BlockLen, n/4)
+		matVec(t, &y[0], &w[0], stride, &x[0], len(x)/step(t), n/4)
 	}
 	for ; n < len(y); n++ { // a row alone is computed four times over
 		var four [4]float32
-		matVec(t, &four[0], &w[n*stride], 0, &x[0], len(x)/BlockLen, 1)
+		matVec(t, &four[0], &w[n*stride], 0, &x[0], len(x)/step(t), 1)
 		y[n] = four[0]
 	}
 }
 
-// Dequantise writes the weights stored in src; len(dst) is a multiple of BlockLen.
+// Dequantise writes the weights stored in src; len(dst) is a multiple of BlockLen and of the type's block.
 func Dequantise(t gguf.Type, dst []float32, src []byte) {
 	if len(dst) == 0 {
 		return
 	}
 	src = src[:rowBytes(t, len(dst))]
 	if useAsm {
-		dequant(t, &dst[0], &src[0], len(dst)/BlockLen)
+		dequant(t, &dst[0], &src[0], len(dst)/step(t))
 		return
 	}
 	dequantise(t, dst, src)

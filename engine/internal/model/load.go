@@ -135,7 +135,7 @@ func (l *loader) tensor(name string, rows, cols int) gguf.Tensor {
 	case t.Shape[0] != cols || t.Rows() != rows:
 		l.fail(name, "is %d × %d, the header's sizes ask for %d × %d", t.Rows(), t.Shape[0], rows, cols)
 	case !t.Type.Supported():
-		l.fail(name, "has type %v, which is not supported (F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are)", t.Type)
+		l.fail(name, "has type %v, which is not supported; these are: %v", t.Type, gguf.Types())
 	default:
 		return t
 	}
