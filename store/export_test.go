@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// FillDisk lets a run's file grow no further, as a full disk would.
+// FillDisk lets a run's file grow no further, as a full disk would. Nothing has
+// been written since the run was opened.
 func FillDisk(t *testing.T, r *Run) {
 	t.Helper()
 	r.db.SetMaxOpenConns(1) // the limit is the connection's

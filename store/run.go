@@ -157,7 +157,7 @@ func openRun(ctx context.Context, path string, writes, fresh bool) (*Run, error)
 		return nil, errors.Join(fmt.Errorf("run %s: %w", path, err), r.unlock())
 	}
 	if writes {
-		db.SetMaxOpenConns(2) // the writer's, and one to read by
+		db.SetMaxOpenConns(3) // the writer keeps one
 	}
 	r.db = db
 	if err := db.PingContext(ctx); err != nil {
@@ -285,6 +285,8 @@ func (r *Run) Flush() error {
 // writer makes durable what is handed over, in groups.
 func (r *Run) writer() {
 	defer close(r.ended)
+	w := writing{statements: map[string]*sql.Stmt{}}
+	defer w.close()
 	var group []write
 	for last := false; !last; {
 		first := <-r.queue
@@ -301,7 +303,7 @@ func (r *Run) writer() {
 				more = false
 			}
 		}
-		if err := r.commit(group); err != nil {
+		if err := w.commit(r.db, group); err != nil {
 			r.mu.Lock()
 			r.err = r.fail(err)
 			r.mu.Unlock()
@@ -316,57 +318,90 @@ func (r *Run) writer() {
 				close(w.flushed)
 			}
 		}
+		clear(group) // what is written is not held
 	}
 }
 
-func (r *Run) commit(group []write) error {
-	var calls, items, bodies rows
-	for _, w := range group {
-		for _, c := range w.calls {
-			calls.add(w.item, c.Key, c.Value)
+// writing is the connection that writes, with what is prepared on it.
+type writing struct {
+	conn                 *sql.Conn
+	statements           map[string]*sql.Stmt
+	calls, items, bodies []any
+}
+
+func (w *writing) commit(db *sql.DB, group []write) error {
+	w.calls, w.items, w.bodies = w.calls[:0], w.items[:0], w.bodies[:0]
+	for _, one := range group {
+		for _, c := range one.calls {
+			w.calls = append(w.calls, one.item, c.Key, c.Value)
 		}
-		if row := w.row; row != nil {
-			items.add(row.Item, row.Key, row.Outcome, row.Summary)
-			bodies.add(row.Item, row.Body)
+		if row := one.row; row != nil {
+			w.items = append(w.items, row.Item, row.Key, row.Outcome, row.Summary)
+			w.bodies = append(w.bodies, row.Item, row.Body)
 		}
 	}
+	if len(w.calls)+len(w.items) == 0 {
+		return nil
+	}
 	ctx := context.Background()
-	tx, err := r.db.BeginTx(ctx, nil)
+	if w.conn == nil {
+		var err error
+		if w.conn, err = db.Conn(ctx); err != nil {
+			return err
+		}
+	}
+	tx, err := w.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
 	for _, t := range []struct {
-		into  string
-		width int
-		rows  rows
-	}{{"calls (item, key, value)", 3, calls}, {"items (item, key, outcome, summary)", 4, items}, {"bodies (item, body)", 2, bodies}} {
-		if err := t.rows.insert(ctx, tx, t.into, t.width); err != nil {
+		into   string
+		width  int
+		values []any
+	}{{"calls (item, key, value)", 3, w.calls}, {"items (item, key, outcome, summary)", 4, w.items}, {"bodies (item, body)", 2, w.bodies}} {
+		if err := w.insert(ctx, t.into, t.width, t.values); err != nil {
 			return err
 		}
+		clear(t.values)
 	}
 	return tx.Commit()
 }
 
-// rows are values for a table, row after row.
-type rows []any
-
-func (v *rows) add(values ...any) { *v = append(*v, values...) }
-
-// insert writes them, many with one statement: that is half the price of a
-// statement for each.
-func (v rows) insert(ctx context.Context, tx *sql.Tx, into string, width int) error {
-	const most = 64
-	for len(v) > 0 {
-		n := min(most, len(v)/width)
+// insert writes rows, many with one statement: that is half the price of a
+// statement for each. How many is a power of two, so that few statements do for
+// all and each is prepared once.
+func (w *writing) insert(ctx context.Context, into string, width int, values []any) error {
+	for len(values) > 0 {
+		n := 64
+		for n > len(values)/width {
+			n /= 2
+		}
 		one := "(?" + strings.Repeat(",?", width-1) + ")"
-		statement := "INSERT OR REPLACE INTO " + into + " VALUES " + one + strings.Repeat(","+one, n-1)
-		if _, err := tx.ExecContext(ctx, statement, v[:n*width]...); err != nil {
+		text := "INSERT OR REPLACE INTO " + into + " VALUES " + one + strings.Repeat(","+one, n-1)
+		statement := w.statements[text]
+		if statement == nil {
+			var err error
+			if statement, err = w.conn.PrepareContext(ctx, text); err != nil { // it runs within the transaction of its connection
+				return err
+			}
+			w.statements[text] = statement
+		}
+		if _, err := statement.ExecContext(ctx, values[:n*width]...); err != nil {
 			return err
 		}
-		v = v[n*width:]
+		values = values[n*width:]
 	}
 	return nil
+}
+
+func (w *writing) close() {
+	for _, s := range w.statements {
+		_ = s.Close() // what it wrote is committed, or told to have failed
+	}
+	if w.conn != nil {
+		_ = w.conn.Close()
+	}
 }
 
 // Rows gives the items that are done, in their order, from an item on; their

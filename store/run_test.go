@@ -163,11 +163,14 @@ func TestRunOnAFullDisk(t *testing.T) {
 	if err := r.AddRow(row(0, "right"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Flush(); err != nil {
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.OpenRun(t.Context(), path)
+	if err != nil {
 		t.Fatal(err)
 	}
 	store.FillDisk(t, r)
-	var err error
 	for i := 1; err == nil && i < 100_000; i++ {
 		big := row(i, "right")
 		big.Body = make([]byte, 1<<16)
