@@ -383,7 +383,7 @@ func NewWorker(suite Suite, subject Subject, o *Options) (*Worker, error) {
 	}
 	account := llm.NewLedger(o.Limits)
 	if o.Account != nil {
-		account = llm.NewLedgerWithin(o.Account)
+		account = llm.NewLedger(llm.Limits{}, o.Account)
 	}
 	return &Worker{suite, subject, *o, account}, nil
 }

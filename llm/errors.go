@@ -13,6 +13,7 @@ var ErrBudget = errors.New("budget reached")
 type BudgetError struct {
 	What              string // calls, tokens, dollars
 	Limit, Spent, Ask int64  // dollars in nano-dollars
+	Of                string // whose ceiling it is, such as "today, all keys"; empty: of the work itself
 	// Unpriced names a model whose price is not known: a ceiling of dollars can
 	// not hold for it.
 	Unpriced string
@@ -23,10 +24,14 @@ func (e *BudgetError) Error() string {
 	if e.Unpriced != "" {
 		return fmt.Sprintf("budget: the price of %s is not known, so a ceiling of dollars would not hold: give its price, or a ceiling of tokens or calls", e.Unpriced)
 	}
-	if e.What == "dollars" {
-		return fmt.Sprintf("budget reached: %.6f of %.6f dollars spent or reserved, the next call may need %.6f", float64(e.Spent)/1e9, float64(e.Limit)/1e9, float64(e.Ask)/1e9)
+	of := ""
+	if e.Of != "" {
+		of = " (" + e.Of + ")"
 	}
-	return fmt.Sprintf("budget reached: %d of %d %s spent or reserved, the next call may need %d", e.Spent, e.Limit, e.What, e.Ask)
+	if e.What == "dollars" {
+		return fmt.Sprintf("budget reached%s: %.6f of %.6f dollars spent or reserved, the next call may need %.6f", of, float64(e.Spent)/1e9, float64(e.Limit)/1e9, float64(e.Ask)/1e9)
+	}
+	return fmt.Sprintf("budget reached%s: %d of %d %s spent or reserved, the next call may need %d", of, e.Spent, e.Limit, e.What, e.Ask)
 }
 
 // Is makes errors.Is(err, ErrBudget) true.

@@ -36,8 +36,9 @@ func (s Spend) Plus(o Spend) Spend {
 	return s
 }
 
-func (s Spend) negated() Spend {
-	return Spend{-s.Calls, -s.PromptTokens, -s.PromptCached, -s.CompletionTokens, -s.NanoUSD, -s.Unpriced, -s.CachedCalls}
+// Minus takes a spend away.
+func (s Spend) Minus(o Spend) Spend {
+	return s.Plus(Spend{-o.Calls, -o.PromptTokens, -o.PromptCached, -o.CompletionTokens, -o.NanoUSD, -o.Unpriced, -o.CachedCalls})
 }
 
 // Limits are ceilings; zero means none.
@@ -45,6 +46,46 @@ type Limits struct {
 	Calls   int64
 	Tokens  int64
 	NanoUSD int64
+}
+
+// Check tells whether so much more than what is used stays within the ceilings;
+// if not it returns a [BudgetError].
+func (l Limits) Check(used, more Spend) error {
+	for _, c := range []struct {
+		what             string
+		limit, used, ask int64
+	}{
+		{"calls", l.Calls, used.Calls, more.Calls},
+		{"tokens", l.Tokens, used.Tokens(), more.Tokens()},
+		{"dollars", l.NanoUSD, used.NanoUSD, more.NanoUSD},
+	} {
+		if c.limit > 0 && c.used+c.ask > c.limit {
+			return &BudgetError{What: c.what, Limit: c.limit, Spent: c.used, Ask: c.ask}
+		}
+	}
+	return nil
+}
+
+// Left is how much of each ceiling remains; -1 where there is none.
+func (l Limits) Left(used Spend) Limits {
+	left := func(limit, used int64) int64 {
+		if limit == 0 {
+			return -1
+		}
+		return max(0, limit-used)
+	}
+	return Limits{left(l.Calls, used.Calls), left(l.Tokens, used.Tokens()), left(l.NanoUSD, used.NanoUSD)}
+}
+
+// least gives the lower of each, where the value none is no ceiling.
+func (l Limits) least(o Limits, none int64) Limits {
+	low := func(a, b int64) int64 {
+		if a == none || b != none && b < a {
+			return b
+		}
+		return a
+	}
+	return Limits{low(l.Calls, o.Calls), low(l.Tokens, o.Tokens), low(l.NanoUSD, o.NanoUSD)}
 }
 
 // Account is what a ledger may be part of: another one, or a budget that is kept
@@ -70,7 +111,7 @@ var _ Account = (*Ledger)(nil)
 // first reserves the most it can cost, then settles for what it did cost.
 type Ledger struct {
 	limits Limits
-	parent Account // also charged; nil: none
+	within []Account // also charged
 
 	mu       sync.Mutex
 	spent    Spend
@@ -78,22 +119,22 @@ type Ledger struct {
 	roles    map[string]Spend
 }
 
-// NewLedger opens an account.
-func NewLedger(l Limits) *Ledger { return &Ledger{limits: l, roles: map[string]Spend{}} }
-
-// NewLedgerWithin opens an account within another one: what it spends both
-// spend, and the ceilings are the other's.
-func NewLedgerWithin(a Account) *Ledger { return &Ledger{parent: a, roles: map[string]Spend{}} }
+// NewLedger opens an account, which may be within others: what it spends they
+// spend too, and their ceilings hold beside its own.
+func NewLedger(l Limits, within ...Account) *Ledger {
+	return &Ledger{limits: l, within: within, roles: map[string]Spend{}}
+}
 
 // Sub opens an account within this one.
-func (l *Ledger) Sub() *Ledger { return NewLedgerWithin(l) }
+func (l *Ledger) Sub() *Ledger { return NewLedger(Limits{}, l) }
 
-// Limits gives the ceilings.
+// Limits gives the ceilings: of each the lowest.
 func (l *Ledger) Limits() Limits {
-	if l.parent != nil {
-		return l.parent.Limits()
+	low := l.limits
+	for _, a := range l.within {
+		low = low.least(a.Limits(), 0)
 	}
-	return l.limits
+	return low
 }
 
 // Spent gives what has been settled.
@@ -113,51 +154,47 @@ func (l *Ledger) ByRole() map[string]Spend {
 // Left gives how much of each ceiling is neither spent nor reserved; -1 where
 // there is no ceiling.
 func (l *Ledger) Left() Limits {
-	if l.parent != nil {
-		return l.parent.Left()
-	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	used := l.spent.Plus(l.reserved)
-	left := func(limit, used int64) int64 {
-		if limit == 0 {
-			return -1
-		}
-		return max(0, limit-used)
+	low := l.limits.Left(l.spent.Plus(l.reserved))
+	l.mu.Unlock()
+	for _, a := range l.within {
+		low = low.least(a.Left(), -1)
 	}
-	return Limits{left(l.limits.Calls, used.Calls), left(l.limits.Tokens, used.Tokens()), left(l.limits.NanoUSD, used.NanoUSD)}
+	return low
 }
 
 // Reserve sets the most that a call can cost aside, or returns a [BudgetError].
 // The returned function settles for the actual spend; it is called exactly once.
 func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error) {
-	settleParent := func(Spend) {}
-	if l.parent != nil {
-		if settleParent, err = l.parent.Reserve(most, role); err != nil {
+	settles := make([]func(Spend), 0, len(l.within))
+	settleAll := func(actual Spend) {
+		for _, settle := range settles {
+			settle(actual)
+		}
+	}
+	for _, a := range l.within {
+		settle, err := a.Reserve(most, role)
+		if err != nil {
+			settleAll(Spend{})
 			return nil, err
 		}
+		settles = append(settles, settle)
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	used := l.spent.Plus(l.reserved)
-	for _, c := range []struct {
-		what             string
-		limit, used, ask int64
-	}{
-		{"calls", l.limits.Calls, used.Calls, most.Calls},
-		{"tokens", l.limits.Tokens, used.Tokens(), most.Tokens()},
-		{"dollars", l.limits.NanoUSD, used.NanoUSD, most.NanoUSD},
-	} {
-		if c.limit > 0 && c.used+c.ask > c.limit {
-			return nil, &BudgetError{What: c.what, Limit: c.limit, Spent: c.used, Ask: c.ask}
-		}
+	err = l.limits.Check(l.spent.Plus(l.reserved), most)
+	if err == nil {
+		l.reserved = l.reserved.Plus(most)
 	}
-	l.reserved = l.reserved.Plus(most)
+	l.mu.Unlock()
+	if err != nil {
+		settleAll(Spend{})
+		return nil, err
+	}
 	return func(actual Spend) {
-		settleParent(actual)
+		settleAll(actual)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.reserved = l.reserved.Plus(most.negated())
+		l.reserved = l.reserved.Minus(most)
 		l.spent = l.spent.Plus(actual)
 		l.roles[role] = l.roles[role].Plus(actual)
 	}, nil
@@ -165,8 +202,8 @@ func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error
 
 // Charge implements [Account].
 func (l *Ledger) Charge(s Spend, role string) {
-	if l.parent != nil {
-		l.parent.Charge(s, role)
+	for _, a := range l.within {
+		a.Charge(s, role)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,8 +213,8 @@ func (l *Ledger) Charge(s Spend, role string) {
 
 // CountCached notes choices that a cache served.
 func (l *Ledger) CountCached(n int, role string) {
-	if l.parent != nil {
-		l.parent.CountCached(n, role)
+	for _, a := range l.within {
+		a.CountCached(n, role)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -563,7 +563,7 @@ type elsewhere struct{ *llm.Ledger }
 func TestLedgerWithinAnAccountElsewhere(t *testing.T) {
 	budget := elsewhere{llm.NewLedger(llm.Limits{Calls: 3})}
 	var account llm.Account = budget
-	a, b := llm.NewLedgerWithin(account), llm.NewLedgerWithin(account).Sub()
+	a, b := llm.NewLedger(llm.Limits{}, account), llm.NewLedger(llm.Limits{}, account).Sub()
 	m := llm.Metered(script.Texts("yes"), &llm.Price{Output: 5})
 	var outcomes []bool
 	for _, l := range []*llm.Ledger{a, b, a, b} {

@@ -20,7 +20,7 @@ const defaultMaxTokens = 1024
 //
 // What is reserved is an upper bound: one token a byte of prompt, since the
 // provider's tokenizer may not be known, and max_tokens a choice. Under a
-// ceiling a call without max_tokens is given one, so that the bound holds. A
+// ceiling of tokens or dollars a call without max_tokens is given one, so that the bound holds. A
 // ceiling of dollars cannot hold where no price is known, and is refused.
 func Metered(m Model, price *Price) Model { return &metered{m, price} }
 
@@ -35,7 +35,7 @@ func (m *metered) Do(ctx context.Context, op Op) (*Result, error) {
 		return m.Model.Do(ctx, op)
 	}
 	n := int64(op.N())
-	if limits := ledger.Limits(); op.Kind == Generate && op.Request.MaxTokens == 0 && limits != (Limits{}) {
+	if limits := ledger.Limits(); op.Kind == Generate && op.Request.MaxTokens == 0 && (limits.Tokens > 0 || limits.NanoUSD > 0) {
 		op.Request.MaxTokens = defaultMaxTokens
 	}
 	if m.price == nil && ledger.Limits().NanoUSD > 0 {
@@ -46,6 +46,15 @@ func (m *metered) Do(ctx context.Context, op Op) (*Result, error) {
 	settle, err := ledger.Reserve(most, op.Role)
 	if err != nil {
 		return nil, err
+	}
+	var streamed int64 // tokens, or pieces
+	if stream := op.Stream; stream != nil {
+		op.Stream = func(e Event) error {
+			if e.Text != "" {
+				streamed += max(1, int64(len(e.Tokens)))
+			}
+			return stream(e)
+		}
 	}
 	res, err := m.Model.Do(ctx, op)
 	actual := Spend{}
@@ -59,8 +68,12 @@ func (m *metered) Do(ctx context.Context, op Op) (*Result, error) {
 		}
 	case neverSent(err):
 	default:
-		// A failed call may have been worked on and billed: count the call.
+		// A failed call may have been worked on and billed: count the call, and of a
+		// stream that broke off what came, with four bytes of prompt a token.
 		actual.Calls = n
+		if streamed > 0 {
+			actual.PromptTokens, actual.CompletionTokens = (most.PromptTokens+3)/4, streamed
+		}
 		m.charge(&actual)
 	}
 	settle(actual)

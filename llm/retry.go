@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -16,6 +17,8 @@ type RetryOptions struct {
 	Tries int           // in all, the first one included; default 4
 	Wait  time.Duration // before the second try, about half more before each further one; default 500ms
 	Most  time.Duration // the longest wait; a server that asks for longer is not tried again; default 1m
+	// Budget, if set, allows each further try; without leave the error stands.
+	Budget *RetryBudget
 	// Notify, if set, is told of each failure that is followed by another try.
 	Notify func(err error, wait time.Duration)
 }
@@ -38,6 +41,71 @@ func Retry(m Model, o RetryOptions) Model {
 	return &retrier{m, o}
 }
 
+// RetryBudget bounds the tries after the first of all operations that share it to
+// a share of the recent ones, so that an upstream that is down is not asked
+// several times as often as one that is well. Some more are allowed for quiet
+// times: 10 at once, and one more every 10 s. It is safe for concurrent use.
+type RetryBudget struct {
+	share float64
+
+	mu               sync.Mutex
+	level            float64 // tries that are allowed now
+	at               time.Time
+	retries, refused int64
+}
+
+const (
+	retriesAtOnce = 10
+	retryEvery    = 10 * time.Second
+	retryRecent   = 100 // operations that are recent
+)
+
+// NewRetryBudget allows a share, such as 0.2, of the operations to be further tries.
+func NewRetryBudget(share float64) *RetryBudget {
+	return &RetryBudget{share: share, level: retriesAtOnce}
+}
+
+// most is what may be saved up.
+func (b *RetryBudget) most() float64 { return max(retriesAtOnce, b.share*retryRecent) }
+
+// earn counts an operation.
+func (b *RetryBudget) earn() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.level = min(b.level+b.share, b.most())
+}
+
+// take asks for a further try.
+func (b *RetryBudget) take() bool {
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if !b.at.IsZero() {
+		b.level = min(b.level+float64(now.Sub(b.at))/float64(retryEvery), b.most())
+	}
+	b.at = now
+	if b.level < 1 {
+		b.refused++
+		return false
+	}
+	b.level--
+	b.retries++
+	return true
+}
+
+// Stats tells how many further tries there were, and how many were not allowed.
+func (b *RetryBudget) Stats() (retries, refused int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.retries, b.refused
+}
+
 type retrier struct {
 	Model
 	o RetryOptions
@@ -48,7 +116,8 @@ func (r *retrier) Do(ctx context.Context, op Op) (*Result, error) {
 	if stream := op.Stream; stream != nil {
 		op.Stream = func(e Event) error { delivered = true; return stream(e) }
 	}
-	wait := &waits{ExponentialBackOff: backoff.NewExponentialBackOff(), most: r.o.Most}
+	r.o.Budget.earn()
+	wait := &waits{ExponentialBackOff: backoff.NewExponentialBackOff(), most: r.o.Most, budget: r.o.Budget}
 	wait.InitialInterval, wait.MaxInterval = r.o.Wait, r.o.Most
 
 	missing := make([]int, op.N())
@@ -118,12 +187,16 @@ func (t tries) Unwrap() error { return t[len(t)-1] }
 // waits gives the time to the next try, or says that there is none.
 type waits struct {
 	*backoff.ExponentialBackOff
-	most  time.Duration
-	after *APIError // what the last try failed with; nil if it is not worth another
+	most   time.Duration
+	budget *RetryBudget
+	after  *APIError // what the last try failed with; nil if it is not worth another
 }
 
 func (w *waits) NextBackOff() time.Duration {
 	if w.after == nil || !w.after.Temporary || w.after.RetryAfter > w.most {
+		return backoff.Stop
+	}
+	if !w.budget.take() {
 		return backoff.Stop
 	}
 	return max(w.ExponentialBackOff.NextBackOff(), w.after.RetryAfter)
