@@ -29,7 +29,7 @@ type target struct {
 	busy     time.Duration
 	failures map[string]int
 	peak     float64 // MiB
-	idle     []net.Conn
+	cpu      float64 // seconds, of its process during its blocks
 }
 
 func newTarget(name, base string, pid int) *target {
@@ -42,7 +42,7 @@ func newTarget(name, base string, pid int) *target {
 
 // reset forgets what was measured.
 func (t *target) reset() {
-	t.latency, t.first, t.busy, t.failures, t.peak = nil, nil, 0, map[string]int{}, 0
+	t.latency, t.first, t.busy, t.failures, t.peak, t.cpu = nil, nil, 0, map[string]int{}, 0, 0
 }
 
 // request is the bytes of one.
@@ -137,7 +137,7 @@ func (t *target) block(callers int, d time.Duration, each int, stream bool, body
 	var stop atomic.Bool
 	timer := time.AfterFunc(d, func() { stop.Store(true) })
 	defer timer.Stop()
-	start := time.Now()
+	start, cpu := time.Now(), t.ticks()
 	for range callers {
 		wg.Go(func() {
 			c := t.caller()
@@ -162,6 +162,7 @@ func (t *target) block(callers int, d time.Duration, each int, stream bool, body
 	}
 	wg.Wait()
 	t.busy += time.Since(start)
+	t.cpu += t.ticks() - cpu
 	t.peak = max(t.peak, t.memory())
 }
 

@@ -151,10 +151,10 @@ func (r *run) load(ctx context.Context) error {
 			return err
 		}
 		r.turns(ctx, callers, r.block, 0, false, body("mock", false, ""))
-		fmt.Printf("\n## %d in flight\n%-8s %8s %7s %8s %8s %9s %9s %9s %7s\n", callers, "", "answers", "failed", "p50 ms", "p99 ms", "added p50", "added p99", "req/s", "MiB")
+		fmt.Printf("\n## %d in flight\n%-8s %8s %7s %8s %8s %9s %9s %9s %7s %7s\n", callers, "", "answers", "failed", "p50 ms", "p99 ms", "added p50", "added p99", "req/s", "CPU µs", "MiB")
 		for _, t := range r.targets() {
-			fmt.Printf("%-8s %8d %7d %8.3f %8.3f %9.3f %9.3f %9.0f %7.0f\n", t.name, len(t.latency), t.failed(), quantile(t.latency, .5), quantile(t.latency, .99),
-				quantile(t.latency, .5)-quantile(r.mock.latency, .5), quantile(t.latency, .99)-quantile(r.mock.latency, .99), float64(len(t.latency))/t.busy.Seconds(), t.peak)
+			fmt.Printf("%-8s %8d %7d %8.3f %8.3f %9.3f %9.3f %9.0f %7.0f %7.0f\n", t.name, len(t.latency), t.failed(), quantile(t.latency, .5), quantile(t.latency, .99),
+				quantile(t.latency, .5)-quantile(r.mock.latency, .5), quantile(t.latency, .99)-quantile(r.mock.latency, .99), float64(len(t.latency))/t.busy.Seconds(), 1e6*t.cpu/float64(len(t.latency)), t.peak)
 			for why, n := range t.failures {
 				fmt.Printf("         %d× %s\n", n, why)
 			}
@@ -395,6 +395,19 @@ func (r *run) starts(ctx context.Context) error {
 	}
 	fmt.Printf("\n## Start to readyz\np50 %.0f ms, longest %.0f ms of %d\n", quantile(took, .5), slices.Max(took), len(took))
 	return nil
+}
+
+// ticks is the time that the target's process has been on a processor, in seconds.
+func (t *target) ticks() float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.pid))
+	if err != nil {
+		return math.NaN()
+	}
+	_, after, _ := strings.Cut(string(text), ") ") // the name may hold blanks
+	fields := strings.Fields(after)
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100 // USER_HZ, the same on every Linux
 }
 
 // memory is the resident memory of the target's process and its children, MiB.
