@@ -45,6 +45,7 @@ var mayImport = []struct {
 	{"catalog", below("", "control/...", "monitor/...", "memory/...", "tom/...", "world/...", "lens/...", "learn/...", "eval/...", "llm/...", "store/...")},
 	{"gateway", below("", "control/...", "monitor/...", "memory/...", "tom/...", "world/...", "eval/...", "catalog", "llm/...", "store/...")},
 	{"bench", nil},
+	{"tests", []string{"llm/..."}},
 	{"cmd", []string{"..."}},
 }
 

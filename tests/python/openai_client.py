@@ -8,6 +8,7 @@ model for the time of the tests. Prints each failure and `N passed, M failed`;
 exits with 1 if there was one.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -139,11 +140,11 @@ def errors(client, model):
 CASES = [chat, belief, policy_in_name, stream_direct, stream_policy, withheld, budget, logprobs, models, completions, errors]
 
 
-def run(base_url):
+def run(base_url, cases=CASES):
     client = openai.OpenAI(base_url=base_url, api_key=os.environ.get("GNOTHI_API_KEY", "none"), max_retries=0, timeout=120)
     model = client.models.list().data[0].id
     failed = 0
-    for case in CASES:
+    for case in cases:
         try:
             why = case(client, model)
             print(f"ok    {case.__name__}" + (f" ({why})" if why else ""))
@@ -151,23 +152,41 @@ def run(base_url):
             failed += 1
             print(f"FAIL  {case.__name__}")
             traceback.print_exc(file=sys.stdout)
-    print(f"{len(CASES) - failed} passed, {failed} failed")
+    print(f"{len(cases) - failed} passed, {failed} failed")
     return failed
+
+
+@contextlib.contextmanager
+def program(package):
+    """Builds a program of the repository."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "program"
+        subprocess.run(["go", "build", "-o", path, package], cwd=root, check=True)
+        yield path
+
+
+@contextlib.contextmanager
+def started(*command, **options):
+    """Starts a server and gives the first line that it prints."""
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+    try:
+        yield server.stdout.readline()
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        server.stdout.close()
+
+
+def serving(gnothi, *flags, **options):
+    return started(gnothi, "serve", "--json", "--quiet", "--listen", "127.0.0.1:0", *flags, **options)
 
 
 def main():
     if len(sys.argv) > 1:
         return run(sys.argv[1])
-    root = pathlib.Path(__file__).resolve().parents[2]
-    with tempfile.TemporaryDirectory() as folder:
-        program = pathlib.Path(folder) / "gnothi"
-        subprocess.run(["go", "build", "-o", program, "./cmd/gnothi"], cwd=root, check=True)
-        server = subprocess.Popen([program, "serve", "--json", "--quiet", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
-        try:
-            return run(json.loads(server.stdout.readline())["url"])
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
+    with program("./cmd/gnothi") as gnothi, serving(gnothi) as line:
+        return run(json.loads(line)["url"])
 
 
 if __name__ == "__main__":
