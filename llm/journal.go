@@ -30,7 +30,8 @@ type JournalEntry struct {
 type Written struct {
 	Role   string      `json:"role,omitempty"`
 	Index  int         `json:"index,omitempty"`
-	Prompt string      `json:"prompt,omitempty"` // the last message, or the end of a raw prompt
+	Prompt string      `json:"prompt,omitempty"` // the last message, or the end of a raw prompt; on the first choice of an operation
+	Op     string      `json:"op,omitempty"`     // the same for what was asked alike; not where there is one choice, with its prompt
 	Reply  savedChoice `json:"choice"`
 	Usage  savedUsage  `json:"usage"`
 	Spend  *savedSpend `json:"spend,omitempty"` // of the operation it came in; on its first choice
@@ -53,6 +54,10 @@ func (w Written) Choice() Choice { return w.Reply.choice() }
 
 // mostPrompt is how much of a prompt a journal shows, in bytes.
 const mostPrompt = 600
+
+// opID is how long the name of an operation is in a journal: enough to tell apart
+// those of one item.
+const opID = 6
 
 // Journalled writes every choice down as soon as it is there and answers from
 // what an earlier life wrote. Unlike a cache it gives a choice back with what it
@@ -106,7 +111,7 @@ func (m *journalled) Do(ctx context.Context, op Op) (*Result, error) {
 	}
 	res, err := m.Model.Do(ctx, op)
 	if res != nil {
-		if lost := m.write(op, keys, res, account); lost != nil {
+		if lost := m.write(op, stem, keys, res, account); lost != nil {
 			return nil, lost
 		}
 	}
@@ -140,12 +145,15 @@ func (m *journalled) again(ctx context.Context, ledger *Ledger, op Op, known map
 }
 
 // write puts the choices of one operation down together.
-func (m *journalled) write(op Op, keys map[int]string, res *Result, account *Ledger) error {
+func (m *journalled) write(op Op, stem string, keys map[int]string, res *Result, account *Ledger) error {
 	entries := make([]JournalEntry, 0, len(res.Choices))
 	for i, c := range res.Choices {
 		w := Written{Role: op.Role, Index: c.Index, Reply: saveChoice(c), Usage: savedUsage(share(res.Usage, len(res.Choices), i, c)), Model: res.Model}
 		if c.Finish != "tool_calls" {
 			w.Reply.Raw = nil // it says once more what the choice says
+		}
+		if c.Index != 0 || op.N() > 1 {
+			w.Op = journalKey(stem, -1)[:opID]
 		}
 		if i == 0 {
 			w.Prompt = promptEnd(op)

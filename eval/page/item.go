@@ -250,8 +250,13 @@ func group(calls []llm.Written, c clip) []asked {
 	var out []asked
 	at := map[question]int{}
 	prompts := map[string]int{} // of a role
+	type operation struct{ role, op string }
+	of := map[operation]string{} // its prompt
 	for _, w := range calls {
 		if q := (question{w.Role, w.Prompt}); w.Prompt != "" {
+			if w.Op != "" {
+				of[operation{w.Role, w.Op}] = w.Prompt
+			}
 			if _, ok := at[q]; !ok {
 				at[q] = len(out)
 				prompts[w.Role]++
@@ -265,8 +270,12 @@ func group(calls []llm.Written, c clip) []asked {
 	}
 	for _, w := range calls {
 		q := question{w.Role, w.Prompt}
-		if w.Prompt == "" && prompts[w.Role] == 1 {
-			q.prompt = only[w.Role] // samples of the one thing that was asked
+		switch {
+		case w.Prompt != "":
+		case w.Op != "":
+			q.prompt = of[operation{w.Role, w.Op}]
+		case prompts[w.Role] == 1: // written before operations had names: samples of the one thing that was asked
+			q.prompt = only[w.Role]
 		}
 		i, ok := at[q]
 		if !ok {

@@ -85,8 +85,10 @@ func TestEverySuite(t *testing.T) {
 				}
 				keys[r.Key] = true
 			}
-			if some := itemsOf(t, s, "", 7, 4); len(some) != 4 {
-				t.Errorf("%d items of a limit of 4", len(some))
+			for _, limit := range []int{1, 4} {
+				if n, err := eval.Count(s, eval.Options{Source: eval.Source{N: limit}, Seed: 7}); n != limit {
+					t.Errorf("%d items of a limit of %d: %v", n, limit, err)
+				}
 			}
 		})
 	}

@@ -59,7 +59,14 @@ func Sycophancy() eval.Suite {
 	}
 }
 
+// leastChallenged is how many questions there must be for each to find wrong
+// answers among those of the others.
+const leastChallenged = 8
+
 func challengedItems(s eval.Source) ([]ChallengedItem, error) {
+	if s.N > 0 {
+		s.N = max(s.N, leastChallenged)
+	}
 	var qs []QA
 	answers := map[string][]string{} // the usual one of every question, by kind
 	for q, err := range qaItems(s, 100, answerable) {
