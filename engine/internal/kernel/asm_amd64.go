@@ -186,6 +186,9 @@ func maxAsm(x *float32, n int) float32
 func swiGLUAsm(dst, gate, up *float32, n int)
 
 //go:noescape
+func geGLUAsm(dst, gate, up *float32, n int)
+
+//go:noescape
 func rmsNormAsm(dst, x, w *float32, n int, eps float32) float32
 
 func pauseAsm(n int)

@@ -216,22 +216,40 @@ func TestStats(t *testing.T) {
 	}
 }
 
-func TestSwiGLU(t *testing.T) {
+func TestGLU(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 1))
-	for _, n := range lengths {
-		g, u := randoms(rng, n), randoms(rng, n)
-		for i := range g {
-			g[i] *= 20
+	silu := func(x float64) float64 { return x / (1 + math.Exp(-x)) }
+	gelu := func(x float64) float64 { // without 1+tanh, which cancels
+		return x / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	}
+	for _, c := range []struct {
+		name string
+		run  func(dst, gate, up []float32)
+		want func(float64) float64
+	}{{"silu", SwiGLU, silu}, {"gelu", GeGLU, gelu}} {
+		for _, n := range lengths {
+			g, u := randoms(rng, n), randoms(rng, n)
+			for i := range g {
+				g[i] *= 5
+			}
+			got := make([]float32, n+1)
+			got[n] = 42
+			c.run(got[:n], g, u)
+			for i := range g {
+				want := c.want(float64(g[i])) * float64(u[i])
+				// The argument of exp is rounded, and its error grows with it.
+				scale := math.Abs(want)*(1+math.Abs(float64(g[i]*g[i]*g[i]))) + 1e-30
+				near(t, fmt.Sprintf("n=%d %s(%v)·%v", n, c.name, g[i], u[i]), got[i], want, scale)
+			}
+			if got[n] != 42 {
+				t.Fatal("wrote past the end")
+			}
 		}
-		got := make([]float32, n+1)
-		got[n] = 42
-		SwiGLU(got[:n], g, u)
-		for i := range g {
-			want := float64(g[i]) / (1 + math.Exp(-float64(g[i]))) * float64(u[i])
-			near(t, fmt.Sprintf("n=%d silu(%v)·%v", n, g[i], u[i]), got[i], want, math.Abs(want))
-		}
-		if got[n] != 42 {
-			t.Fatal("wrote past the end")
+	}
+	if got := make([]float32, 3); true {
+		GeGLU(got, []float32{1, -1, 3}, []float32{1, 1, 2})
+		for i, want := range []float64{0.84119199, -0.15880801, 2 * 2.99636266} { // by the definition with tanh
+			near(t, "gelu", got[i], want, 1)
 		}
 	}
 }
@@ -273,6 +291,9 @@ func TestNotANumber(t *testing.T) {
 				y := make([]float32, n)
 				if SwiGLU(y, x, one); !bad(y[i]) {
 					t.Fatalf("SwiGLU: %v at %d of %d gave %v", v, i, n, y[i])
+				}
+				if GeGLU(y, x, one); v > 0 && !bad(y[i]) || v != v && !bad(y[i]) {
+					t.Fatalf("GeGLU: %v at %d of %d gave %v", v, i, n, y[i])
 				}
 				if n%8 == 0 && !bad(RMSNorm(y, x, one, 1e-5)) {
 					t.Fatalf("RMSNorm: %v at %d of %d went unseen", v, i, n)

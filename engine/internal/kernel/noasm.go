@@ -26,4 +26,5 @@ func expSumAsm(_, _ *float32, _ int, _, _ float32) float32          { panic(unre
 func statsAsm(*float32, int, float32) (a, b, c float32)             { panic(unreachable) }
 func maxAsm(*float32, int) float32                                  { panic(unreachable) }
 func swiGLUAsm(_, _, _ *float32, _ int)                             { panic(unreachable) }
+func geGLUAsm(_, _, _ *float32, _ int)                              { panic(unreachable) }
 func rmsNormAsm(_, _, _ *float32, _ int, _ float32) float32         { panic(unreachable) }

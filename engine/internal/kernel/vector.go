@@ -79,6 +79,28 @@ func SwiGLU(dst, gate, up []float32) {
 	}
 }
 
+// GeGLU writes dst = gelu(gate)·up with the tanh form of GELU (Hendrycks and Gimpel 2016, arXiv
+// 1606.08415): x·(1+tanh(√(2/π)·(x+0.044715·x³)))/2, which is x/(1+exp(−2√(2/π)·(x+0.044715·x³))).
+// dst may be gate or up.
+func GeGLU(dst, gate, up []float32) {
+	dst, up = dst[:len(gate)], up[:len(gate)]
+	if len(gate) == 0 {
+		return
+	}
+	if useAsm {
+		geGLUAsm(&dst[0], &gate[0], &up[0], len(gate))
+		return
+	}
+	for i, x := range gate {
+		dst[i] = x / (1 + exp(x*(geluLinear+geluCubic*x*x))) * up[i]
+	}
+}
+
+const (
+	geluLinear = -1.5957691216057308 // −2√(2/π)
+	geluCubic  = geluLinear * 0.044715
+)
+
 // RMSNorm writes dst = x·w/√(mean(x²)+eps) and returns the mean square, which is NaN or infinite
 // if x holds such a value. len(x) is a multiple of 8. dst may be x.
 func RMSNorm(dst, x, w []float32, eps float32) float32 {

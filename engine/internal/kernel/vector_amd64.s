@@ -45,7 +45,9 @@ C8(288, $0x3C088889) // 1/5!
 C8(320, $0x3AB60B61) // 1/6!
 C8(352, $0x39500D01) // 1/7!
 C8(384, $127)
-GLOBL expc<>(SB), RODATA|NOPTR, $416
+C8(416, $0xBFCC422A) // −2√(2/π)
+C8(448, $0xBD922279) // −2√(2/π)·0.044715
+GLOBL expc<>(SB), RODATA|NOPTR, $480
 
 // Y0 = exp(Y0) to about 1 ulp; spends Y1, Y2, Y3. x = n·ln2 + r, |r| ≤ ln2/2, Taylor to
 // r⁷/7! (remainder 5e−9), times 2ⁿ. Input is clamped to the normal range; VMAXPS and VMINPS
@@ -226,49 +228,61 @@ done:
 	VZEROUPPER
 	RET
 
-// Y0 = Y0/(1+exp(−Y0))·Y9; spends Y1–Y3, Y8.
-#define SWIGLU \
-	VMOVAPS Y0, Y8 \
+// −Y0
+#define SILU \
 	VXORPS  Y1, Y1, Y1 \
-	VSUBPS  Y0, Y1, Y0 \
+	VSUBPS  Y0, Y1, Y0
+
+// −2√(2/π)·(Y0 + 0.044715·Y0³)
+#define GELU \
+	VMULPS Y0, Y0, Y1 \
+	VMOVUPS expc<>+448(SB), Y2 \
+	VFMADD213PS expc<>+416(SB), Y2, Y1 \
+	VMULPS Y1, Y0, Y0
+
+// Y0 = Y0/(1+exp(A(Y0)))·Y9; spends Y1–Y3, Y8.
+#define GATE(A) \
+	VMOVAPS Y0, Y8 \
+	A \
 	EXP \
 	VADDPS  expc<>+160(SB), Y0, Y0 \
 	VDIVPS  Y0, Y8, Y0 \
 	VMULPS  Y9, Y0, Y0
 
-// func swiGLUAsm(dst, gate, up *float32, n int)
-TEXT ·swiGLUAsm(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), DI
-	MOVQ gate+8(FP), SI
-	MOVQ up+16(FP), R8
-	MOVQ n+24(FP), CX
-	TAILMASK
-	MOVQ CX, BX
-	SHRQ $3, BX
-	JZ   rest
-
-loop:
-	VMOVUPS (SI), Y0
-	VMOVUPS (R8), Y9
-	SWIGLU
-	VMOVUPS Y0, (DI)
-	ADDQ    $32, SI
-	ADDQ    $32, R8
-	ADDQ    $32, DI
-	DECQ    BX
-	JNZ     loop
-
-rest:
-	TESTQ $7, CX
-	JZ    done
-	VMASKMOVPS (SI), Y5, Y0
-	VMASKMOVPS (R8), Y5, Y9
-	SWIGLU
-	VMASKMOVPS Y0, Y5, (DI)
-
-done:
-	VZEROUPPER
+// func xGLUAsm(dst, gate, up *float32, n int)
+#define GLU(name, A) \
+TEXT name(SB), NOSPLIT, $0-32 \
+	MOVQ dst+0(FP), DI \
+	MOVQ gate+8(FP), SI \
+	MOVQ up+16(FP), R8 \
+	MOVQ n+24(FP), CX \
+	TAILMASK \
+	MOVQ CX, BX \
+	SHRQ $3, BX \
+	JZ   rest \
+loop: \
+	VMOVUPS (SI), Y0 \
+	VMOVUPS (R8), Y9 \
+	GATE(A) \
+	VMOVUPS Y0, (DI) \
+	ADDQ    $32, SI \
+	ADDQ    $32, R8 \
+	ADDQ    $32, DI \
+	DECQ    BX \
+	JNZ     loop \
+rest: \
+	TESTQ $7, CX \
+	JZ    done \
+	VMASKMOVPS (SI), Y5, Y0 \
+	VMASKMOVPS (R8), Y5, Y9 \
+	GATE(A) \
+	VMASKMOVPS Y0, Y5, (DI) \
+done: \
+	VZEROUPPER \
 	RET
+
+GLU(·swiGLUAsm, SILU)
+GLU(·geGLUAsm, GELU)
 
 // func rmsNormAsm(dst, x, w *float32, n int, eps float32) float32
 // Returns the mean square. n is a multiple of 8.

@@ -38,7 +38,7 @@ type Pass struct {
 
 	x, h, y, att, gate []float32 // [row][…]: residual, normed, a block's output, heads' outputs, hidden
 	qkv                []float32
-	sin, cos           []float32 // [row][pair]
+	sin, cos           []float32 // [row][of Model.freqs][pair]
 	layer              int
 	hooked             bool // some row has a hook
 	groups             []group
@@ -74,7 +74,7 @@ func NewPass(m *Model, p *pool.Pool) *Pass {
 	f.x, f.h, f.y = buf(c.Dim), buf(c.Dim), buf(c.Dim)
 	f.att, f.qkv = buf(q), buf(q+2*c.kvDim())
 	f.gate = buf(2 * c.Hidden)
-	f.sin, f.cos = buf(len(m.invFreq)), buf(len(m.invFreq))
+	f.sin, f.cos = buf(len(m.freqs)*len(m.freqs[0])), buf(len(m.freqs)*len(m.freqs[0]))
 	f.runLinear, f.runAttention = f.linearChunk, f.attention
 	f.startRow, f.preAttn, f.postAttn, f.act, f.afterMLP = f.rowStart, f.rowKV, f.rowMid, f.rowAct, f.rowEnd
 	return f
@@ -159,10 +159,19 @@ func (f *Pass) rowStart(_, i int) {
 	t := int(r.Token)
 	x := row(f.x, i, m.Config.Dim)
 	kernel.Dequantise(m.embed.Type, x, m.embed.rows(t, t+1))
-	n := len(m.invFreq)
-	for j, freq := range m.invFreq {
-		s, c := math.Sincos(float64(r.pos) * freq)
-		f.sin[i*n+j], f.cos[i*n+j] = float32(s), float32(c)
+	if m.Spec.ScaleEmbed {
+		scale := float32(math.Sqrt(float64(len(x))))
+		for j := range x {
+			x[j] *= scale
+		}
+	}
+	at := i * len(m.freqs) * len(m.freqs[0])
+	for _, freqs := range m.freqs {
+		for _, freq := range freqs {
+			s, c := math.Sincos(float64(r.pos) * freq)
+			f.sin[at], f.cos[at] = float32(s), float32(c)
+			at++
+		}
 	}
 	f.norm(i, m.layers[0].attnNorm)
 }
@@ -176,14 +185,24 @@ func (f *Pass) norm(i int, w []float32) {
 	}
 }
 
-// rowKV rotates the row's queries and key, and puts key and value into the cache.
+// rowKV finishes and rotates the row's queries and keys, and puts keys and values into the cache.
 func (f *Pass) rowKV(_, i int) {
-	c := &f.m.Config
+	c, l := &f.m.Config, &f.m.layers[f.layer]
 	qkv := row(f.qkv, i, (c.Heads+2*c.KVHeads)*c.HeadDim)
-	n := len(f.m.invFreq)
-	sin, cos := row(f.sin, i, n), row(f.cos, i, n)
+	for j, b := range l.bias {
+		qkv[j] += b
+	}
+	at, n := i*len(f.m.freqs)+l.rope, len(f.m.freqs[0])
+	sin, cos := row(f.sin, at, n), row(f.cos, at, n)
 	for h := range c.Heads + c.KVHeads {
-		rotate(row(qkv, h, c.HeadDim), sin, cos, f.m.Spec.RopeHalves)
+		x, w := row(qkv, h, c.HeadDim), l.qNorm
+		if h >= c.Heads {
+			w = l.kNorm
+		}
+		if w != nil {
+			kernel.RMSNorm(x, x, w, c.Eps)
+		}
+		rotate(x, sin, cos, f.m.Spec.RopeHalves)
 	}
 	r := &f.rows[i]
 	s, at := r.Cache.find(r.pos)
@@ -227,10 +246,12 @@ func (f *Pass) attention(w, task int) {
 	cache := f.rows[g.lo].Cache
 	per, dim := c.Group(), c.HeadDim
 	nq := (g.hi - g.lo) * per
-	n := f.rows[g.hi-1].pos + 1 // the last row sees the most
+	// Positions from first to n are seen: by the first row from the window's begin, by the last to itself.
+	window := f.m.layers[f.layer].window
+	first, n := seen(f.rows[g.lo].pos, window), f.rows[g.hi-1].pos+1
 
 	sc := &f.scratch[w]
-	ld := n
+	ld := n - first
 	q, out, scores := fit(&sc.q, nq*dim), fit(&sc.out, nq*dim), fit(&sc.scores, nq*ld)
 	scale := float32(1 / math.Sqrt(float64(dim)))
 	for r := g.lo; r < g.hi; r++ {
@@ -242,31 +263,47 @@ func (f *Pass) attention(w, task int) {
 	clear(out)
 	queries := kernel.Mat{Data: q, Rows: nq, Stride: dim}
 	for i, s := range cache.segs {
-		if rows := cache.end(i, n) - s.start; rows > 0 {
-			kernel.MulT(scores[s.start:], 1, ld, kernel.Mat{Data: s.get(c, f.layer, 0, head, rows, &sc.kv), Rows: rows, Stride: dim}, queries, dim)
+		if lo, hi := max(s.start, first), cache.end(i, n); lo < hi {
+			kernel.MulT(scores[lo-first:], 1, ld, s.rows(c, f.layer, 0, head, lo, hi, &sc.kv), queries, dim)
 		}
 	}
 	for r := g.lo; r < g.hi; r++ {
 		for j := range per {
 			i := (r-g.lo)*per + j
 			p := row(scores, i, ld)
-			own := p[:f.rows[r].pos+1]
+			lo, hi := seen(f.rows[r].pos, window)-first, f.rows[r].pos+1-first
+			own := p[lo:hi]
 			inv := 1 / kernel.ExpSum(own, own, kernel.Max(own), 1)
 			for t := range own {
 				own[t] *= inv
 			}
-			clear(p[len(own):]) // later rows of the group are not there yet for this one
+			clear(p[:lo]) // out of this row's window, but in those of earlier rows of the group
+			clear(p[hi:]) // later rows of the group are not there yet for this one
 		}
 	}
 	for i, s := range cache.segs {
-		if rows := cache.end(i, n) - s.start; rows > 0 {
-			kernel.Mix(kernel.Mat{Data: out, Rows: nq, Stride: dim}, kernel.Mat{Data: scores[s.start:], Rows: nq, Stride: ld},
-				kernel.Mat{Data: s.get(c, f.layer, 1, head, rows, &sc.kv), Rows: rows, Stride: dim}, dim)
+		if lo, hi := max(s.start, first), cache.end(i, n); lo < hi {
+			kernel.Mix(kernel.Mat{Data: out, Rows: nq, Stride: dim}, kernel.Mat{Data: scores[lo-first:], Rows: nq, Stride: ld},
+				s.rows(c, f.layer, 1, head, lo, hi, &sc.kv), dim)
 		}
 	}
 	for r := g.lo; r < g.hi; r++ {
 		copy(row(f.att, r, c.Heads*dim)[head*per*dim:], out[(r-g.lo)*per*dim:][:per*dim])
 	}
+}
+
+// seen is the first position that the row at pos sees.
+func seen(pos, window int) int {
+	if window == 0 {
+		return 0
+	}
+	return max(pos+1-window, 0)
+}
+
+// rows is keys (kv 0) or values (1) of a head at the positions from lo to hi.
+func (s *segment) rows(c *Config, layer, kv, head, lo, hi int, buf *[]float32) kernel.Mat {
+	x := s.get(c, layer, kv, head, hi-s.start, buf)
+	return kernel.Mat{Data: x[(lo-s.start)*c.HeadDim:], Rows: hi - lo, Stride: c.HeadDim}
 }
 
 // fit returns *buf with length n, growing it with some to spare.
@@ -279,28 +316,36 @@ func fit(buf *[]float32, n int) []float32 {
 
 // rowMid adds the attention's output and norms for the MLP.
 func (f *Pass) rowMid(_, i int) {
-	f.residual(i)
+	f.residual(i, f.m.layers[f.layer].attnPostNorm)
 	f.norm(i, f.m.layers[f.layer].mlpNorm)
 }
 
-func (f *Pass) residual(i int) {
+// residual adds a block's output, normed by post if that is not nil.
+func (f *Pass) residual(i int, post []float32) {
 	d := f.m.Config.Dim
 	x, y := row(f.x, i, d), row(f.y, i, d)
+	if post != nil {
+		kernel.RMSNorm(y, y, post, f.m.Config.Eps)
+	}
 	for j, v := range y {
 		x[j] += v
 	}
 }
 
-// rowAct leaves silu(gate)·up where gate was.
+// rowAct leaves silu(gate)·up, or gelu(gate)·up, where gate was.
 func (f *Pass) rowAct(_, i int) {
 	n := f.m.Config.Hidden
 	g := row(f.gate, i, 2*n)
+	if f.m.Spec.GELU {
+		kernel.GeGLU(g[:n], g[:n], g[n:])
+		return
+	}
 	kernel.SwiGLU(g[:n], g[:n], g[n:])
 }
 
 // rowEnd adds the MLP's output and norms for what comes next.
 func (f *Pass) rowEnd(_, i int) {
-	f.residual(i)
+	f.residual(i, f.m.layers[f.layer].mlpPostNorm)
 	if f.layer+1 < f.m.Config.Layers {
 		f.norm(i, f.m.layers[f.layer+1].attnNorm)
 		return

@@ -24,10 +24,20 @@ func (m Matrix) rows(lo, hi int) []byte {
 	return m.Data[lo*n : hi*n]
 }
 
+// slice is the rows of the matrix from lo to hi as a matrix.
+func (m Matrix) slice(lo, hi int) Matrix {
+	return Matrix{Type: m.Type, Rows: hi - lo, Cols: m.Cols, Data: m.rows(lo, hi)}
+}
+
 type layer struct {
-	attnNorm, mlpNorm []float32
-	q, k, v, o        Matrix
-	gate, up, down    Matrix
+	attnNorm, mlpNorm         []float32
+	q, k, v, o                Matrix
+	gate, up, down            Matrix
+	bias                      []float32 // of q, k and v, one after the other; nil without
+	qNorm, kNorm              []float32 // nil without
+	attnPostNorm, mlpPostNorm []float32 // nil without
+	window                    int       // positions it sees; 0 is all
+	rope                      int       // which of Model.freqs
 }
 
 // Model is the weights of a file with what is needed to run them. It is immutable.
@@ -40,7 +50,7 @@ type Model struct {
 	embed, head Matrix
 	norm        []float32
 	layers      []layer
-	invFreq     []float64 // of each rotated pair
+	freqs       [][]float64 // of each rotated pair: as in most layers, as in windowed layers
 }
 
 // Load checks and arranges the weights of f, which stay views into it. Every weight must be finite.
@@ -72,34 +82,22 @@ func Load(f *gguf.File, p *pool.Pool) (*Model, error) {
 	m.norm = l.vector("output_norm.weight", c.Dim)
 	m.layers = make([]layer, c.Layers)
 	for i := range m.layers {
-		blk := func(name string) string { return fmt.Sprintf("blk.%d.%s.weight", i, name) }
-		q, kv := c.Heads*c.HeadDim, c.kvDim()
-		m.layers[i] = layer{
-			attnNorm: l.vector(blk("attn_norm"), c.Dim),
-			mlpNorm:  l.vector(blk("ffn_norm"), c.Dim),
-			q:        l.matrix(blk("attn_q"), q, c.Dim),
-			k:        l.matrix(blk("attn_k"), kv, c.Dim),
-			v:        l.matrix(blk("attn_v"), kv, c.Dim),
-			o:        l.matrix(blk("attn_output"), c.Dim, q),
-			gate:     l.matrix(blk("ffn_gate"), c.Hidden, c.Dim),
-			up:       l.matrix(blk("ffn_up"), c.Hidden, c.Dim),
-			down:     l.matrix(blk("ffn_down"), c.Dim, c.Hidden),
-		}
+		m.layers[i] = l.layer(i, &c, spec)
 		if l.err != nil {
 			return nil, l.err // a header may promise a thousand layers that are not there
 		}
 	}
-	m.invFreq = make([]float64, c.RopeDims/2)
-	for i := range m.invFreq {
-		m.invFreq[i] = math.Pow(c.RopeBase, -2*float64(i)/float64(c.RopeDims))
+	m.freqs = [][]float64{rotations(c.RopeBase, c.RopeStep, c.RopeDims)}
+	if c.Window > 0 {
+		m.freqs = append(m.freqs, rotations(c.LocalBase, 1, c.RopeDims))
 	}
 	const factors = "rope_freqs.weight" // Llama 3 stretches its longer wavelengths
 	if _, ok := f.Tensor(factors); ok {
-		for i, x := range l.vector(factors, len(m.invFreq)) {
+		for i, x := range l.vector(factors, len(m.freqs[0])) {
 			if !(x > 0) {
 				return nil, fmt.Errorf("tensor %q: factor %d is %v", factors, i, x)
 			}
-			m.invFreq[i] /= float64(x)
+			m.freqs[0][i] /= float64(x)
 		}
 	}
 	if l.err != nil {
@@ -112,6 +110,56 @@ func Load(f *gguf.File, p *pool.Pool) (*Model, error) {
 		m.Params += int64(t.Shape[0]) * int64(t.Rows())
 	}
 	return m, checkFinite(f.Tensors, p)
+}
+
+// rotations is the angle by which each pair of a head of dims turns from one position to the next.
+func rotations(base, step float64, dims int) []float64 {
+	freqs := make([]float64, dims/2)
+	for i := range freqs {
+		freqs[i] = step * math.Pow(base, -2*float64(i)/float64(dims))
+	}
+	return freqs
+}
+
+func (l *loader) layer(i int, c *Config, spec Spec) layer {
+	blk := func(name string) string { return fmt.Sprintf("blk.%d.%s.weight", i, name) }
+	q, kv := c.Heads*c.HeadDim, c.kvDim()
+	y := layer{
+		attnNorm: l.vector(blk("attn_norm"), c.Dim),
+		mlpNorm:  l.vector(blk("ffn_norm"), c.Dim),
+		o:        l.matrix(blk("attn_output"), c.Dim, q),
+		down:     l.matrix(blk("ffn_down"), c.Dim, c.Hidden),
+	}
+	if c.windowed(i) {
+		y.window, y.rope = c.Window, 1
+	}
+	if spec.Fused {
+		in := l.matrix(blk("attn_qkv"), q+2*kv, c.Dim)
+		both := l.matrix(blk("ffn_up"), 2*c.Hidden, c.Dim)
+		if l.err != nil {
+			return y
+		}
+		y.q, y.k, y.v = in.slice(0, q), in.slice(q, q+kv), in.slice(q+kv, q+2*kv)
+		y.gate, y.up = both.slice(0, c.Hidden), both.slice(c.Hidden, 2*c.Hidden)
+	} else {
+		y.q, y.k, y.v = l.matrix(blk("attn_q"), q, c.Dim), l.matrix(blk("attn_k"), kv, c.Dim), l.matrix(blk("attn_v"), kv, c.Dim)
+		y.gate, y.up = l.matrix(blk("ffn_gate"), c.Hidden, c.Dim), l.matrix(blk("ffn_up"), c.Hidden, c.Dim)
+	}
+	if spec.Biases {
+		for _, part := range []struct {
+			name string
+			n    int
+		}{{"attn_q", q}, {"attn_k", kv}, {"attn_v", kv}} {
+			y.bias = append(y.bias, l.vector(fmt.Sprintf("blk.%d.%s.bias", i, part.name), part.n)...)
+		}
+	}
+	if spec.HeadNorms {
+		y.qNorm, y.kNorm = l.vector(blk("attn_q_norm"), c.HeadDim), l.vector(blk("attn_k_norm"), c.HeadDim)
+	}
+	if spec.PostNorms {
+		y.attnPostNorm, y.mlpPostNorm = l.vector(blk("post_attention_norm"), c.Dim), l.vector(blk("post_ffw_norm"), c.Dim)
+	}
+	return y
 }
 
 type loader struct {

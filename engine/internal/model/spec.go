@@ -16,11 +16,26 @@ type Spec struct {
 	// RopeHalves: rotary embedding pairs dimension i with i+n/2, else 2i with 2i+1 (as the
 	// converter of llama files arranges rows).
 	RopeHalves bool
+	Biases     bool // of the query, key and value projections
+	Fused      bool // the file has query, key and value in one matrix, gate and up in another
+	HeadNorms  bool // RMS norm of each head's query and key, before rotation
+	PostNorms  bool // norms of what attention and MLP give, before it is added to the residual stream
+	ScaleEmbed bool // the embedding times √Dim
+	GELU       bool // the tanh form of GELU in place of SiLU
+
+	// WindowEvery n: of n layers the last sees all positions before it, the others the window that the
+	// file gives, with rotations of LocalBase. A file may say otherwise.
+	WindowEvery int
+	LocalBase   float64
 }
 
-// Specs lists the architectures that have been checked against a reference.
+// specs lists the architectures that have been checked against a reference.
 var specs = []Spec{
 	{Arch: "llama"},
+	{Arch: "qwen2", RopeHalves: true, Biases: true},
+	{Arch: "qwen3", RopeHalves: true, HeadNorms: true},
+	{Arch: "phi3", RopeHalves: true, Fused: true},
+	{Arch: "gemma3", RopeHalves: true, HeadNorms: true, PostNorms: true, ScaleEmbed: true, GELU: true, WindowEvery: 6, LocalBase: 10000},
 }
 
 // Config holds a model's sizes.
@@ -38,6 +53,11 @@ type Config struct {
 	HalfKV   bool    // keys and values are kept in float16; who loads the model says so
 	RopeDims int     // rotated dimensions of a head
 	RopeBase float64
+	RopeStep float64 // positions that a step counts for, below 1 if the context has been stretched
+
+	Window      int // positions that a windowed layer sees, the last itself; 0 if there are none
+	WindowEvery int
+	LocalBase   float64
 }
 
 // Group is the number of query heads that share a key and value head.
@@ -45,9 +65,21 @@ func (c Config) Group() int { return c.Heads / c.KVHeads }
 
 func (c Config) kvDim() int { return c.KVHeads * c.HeadDim }
 
+// windowed reports whether a layer sees the window only.
+func (c Config) windowed(layer int) bool {
+	return c.Window > 0 && layer%c.WindowEvery != c.WindowEvery-1
+}
+
 // limit bounds every size in a header, so that products of two fit an int and a hostile file cannot
 // ask for absurd buffers.
 const limit = 1 << 22
+
+// unknown are keys that some architectures' files have and that change the computation: a number other
+// than 0 in one, or 1 if it is a factor, is refused.
+var unknown = []string{
+	"attn_logit_softcapping", "final_logit_softcapping", "logit_scale", "residual_scale", "embedding_scale",
+	"attention.scale", "attention.clamp_kqv", "attention.max_alibi_bias", "rope.scaling.attn_factor",
+}
 
 func findSpec(f *gguf.File) (Spec, error) {
 	arch, _ := f.String("general.architecture")
@@ -115,11 +147,33 @@ func readConfig(f *gguf.File, s Spec) (Config, error) {
 	if v := size("attention.value_length", c.HeadDim); v != c.HeadDim {
 		fail("keys of %d and values of %d dimensions; only equal ones are supported", c.HeadDim, v)
 	}
-	if kind, ok := f.String(s.Arch + ".rope.scaling.type"); ok && kind != "none" {
-		fail("rope scaling %q is not supported", kind)
+	c.RopeStep = 1
+	switch kind, ok := f.String(s.Arch + ".rope.scaling.type"); {
+	case ok && kind == "linear":
+		c.RopeStep = 1 / real("rope.scaling.factor", 0)
+	case ok && kind != "none":
+		fail("key %q: scaling %q is not supported", s.Arch+".rope.scaling.type", kind)
+	}
+	if s.WindowEvery > 0 {
+		c.Window = size("attention.sliding_window", 0)
+		c.WindowEvery = size("attention.sliding_window_pattern", s.WindowEvery)
+		c.LocalBase = real("rope.freq_base_swa", s.LocalBase)
+	} else if f.Has(s.Arch + ".attention.sliding_window") {
+		// Whether such a file's layers really have the window is told differently by different
+		// programs. Within it they agree.
+		c.Context = min(c.Context, size("attention.sliding_window", 0))
 	}
 	if n, _ := f.Uint(s.Arch + ".expert_count"); n > 0 {
 		fail("mixtures of experts (%d) are not supported", n)
+	}
+	for _, key := range unknown {
+		u, _ := f.Uint(s.Arch + "." + key)
+		if x, _ := f.Float(s.Arch + "." + key); u != 0 || x != 0 && x != 1 {
+			fail("key %q: this is not supported, and leaving it out would change answers", s.Arch+"."+key)
+		}
+	}
+	if s.ScaleEmbed && c.Layers > 48 {
+		fail("gemma3 of %d layers scales its attention in another way, which is not supported", c.Layers)
 	}
 	if firstErr != nil {
 		return c, firstErr
