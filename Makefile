@@ -61,8 +61,12 @@ fuzz: ## Run every fuzz target for FUZZTIME
 	done
 
 .PHONY: verify
-verify: noasm fuzz upstream calibrators ## The heavier checks: Go twins, fuzzing, and committed data made again and compared
+verify: noasm fuzz upstream llamacpp calibrators ## The heavier checks: Go twins, fuzzing, and committed data made again and compared
 	git diff --exit-code -- '*.json'
+
+.PHONY: llamacpp
+llamacpp: ## Try the conformance suite of models on a real llama_cpp.server (built from source the first time)
+	tests/llamacpp/run
 
 .PHONY: upstream
 upstream: ## Run every command of the catalogue on a model behind an OpenAI-compatible server

@@ -37,6 +37,8 @@ const (
 	Images       Ability = "images"       // image parts in messages
 	Hidden       Ability = "hidden"       // hidden states ([Trace])
 	Schema       Ability = "schema"       // response_format with a JSON schema
+	Several      Ability = "n"            // several choices in one call
+	Prefill      Ability = "prefill"      // goes on from a last message of the assistant's
 )
 
 // ID identifies a model. Weights, the SHA-256 of a local file, is what
@@ -73,6 +75,7 @@ const (
 	Generate Kind = iota // choices for a request
 	Score                // log-probabilities of Op.Continuation after the request; one choice, nothing sampled
 	Trace                // the hidden state after the request, before anything is answered; one choice, no text
+	Pass                 // Op.Body as it stands to an endpoint of the provider's own; one choice, its Raw the answer
 )
 
 // Op is one paid operation.
@@ -81,6 +84,11 @@ type Op struct {
 	Request Request
 	// Continuation is the text to score (Kind Score only).
 	Continuation string
+	// Endpoint and Body are a request in the provider's own protocol (Kind Pass
+	// only), such as "responses" and a client's JSON. Request then only says how
+	// much is asked for. Events are passed on in Raw.
+	Endpoint string
+	Body     json.RawMessage
 	// Depth says where a Trace reads the residual stream: after this share of the
 	// layers, in (0,1].
 	Depth float64
@@ -209,11 +217,13 @@ type Usage struct {
 	Priced           bool
 }
 
-// Event is a piece of a streamed choice. Raw is the provider's own event.
+// Event is a piece of a streamed choice. Raw is the provider's own event; the
+// first one of a call may have the Header of its [Result].
 type Event struct {
 	Index  int
 	Text   string
 	Tokens []Token
 	Finish string
 	Raw    json.RawMessage
+	Header map[string]string
 }

@@ -66,7 +66,7 @@ func (m *Model) ID() llm.ID { return m.id }
 // Can implements llm.Model.
 func (m *Model) Can(a llm.Ability) bool {
 	switch a {
-	case llm.LogProbs, llm.Distribution, llm.RawPrompt, llm.ScoreText, llm.Seeded, llm.Streaming, llm.Hidden:
+	case llm.LogProbs, llm.Several, llm.Distribution, llm.RawPrompt, llm.ScoreText, llm.Seeded, llm.Streaming, llm.Hidden:
 		return true
 	}
 	return false
@@ -221,7 +221,7 @@ func (m *Model) score(ctx context.Context, op llm.Op, prefix *engine.Prefix, res
 	if len(ids) == 0 {
 		return errors.New("there is no continuation to score")
 	}
-	scored, err := m.engine.Score(ctx, prefix, ids, op.Request.TopLogProbs)
+	scored, err := m.engine.Score(ctx, prefix, ids, engine.Stats{Top: op.Request.TopLogProbs})
 	if err != nil {
 		return err
 	}
@@ -269,7 +269,7 @@ func (m *Model) generate(ctx context.Context, op llm.Op, prefix *engine.Prefix, 
 
 func (m *Model) sampling(op llm.Op, index, prompt int) engine.Sampling {
 	r := op.Request
-	s := engine.Sampling{Seed: llm.SeedOf(op.Seed, index), Temperature: 1, TopK: r.TopK, Stop: m.ends(), Top: r.TopLogProbs, MaxTokens: m.engine.Info().Context - prompt}
+	s := engine.Sampling{Seed: llm.SeedOf(op.Seed, index), Temperature: 1, TopK: r.TopK, Stop: m.ends(), Stats: engine.Stats{Top: r.TopLogProbs}, MaxTokens: m.engine.Info().Context - prompt}
 	if s.Seed == 0 {
 		s.Seed = rand.Uint64()
 	}

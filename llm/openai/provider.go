@@ -37,7 +37,7 @@ type Options struct {
 	// Connect (10s), FirstByte (5m, from the call to the response's headers) and
 	// Idle (2m, between two bytes) limit a call.
 	Connect, FirstByte, Idle time.Duration
-	// MaxBody bounds a response that is not streamed, in bytes; default 32 MiB.
+	// MaxBody bounds a response that is not streamed, in bytes; default 64 MiB.
 	MaxBody int64
 	// Concurrency bounds the calls that one operation makes side by side where
 	// the server has no n; default 32.
@@ -47,6 +47,9 @@ type Options struct {
 	// whose /completions takes echo with logprobs. Seeded also makes each choice
 	// a call of its own, with its own seed.
 	Abilities map[llm.Ability]bool
+	// Learned, if set, hears what an answer shows of an ability that was not known,
+	// or known to be otherwise.
+	Learned func(a llm.Ability, can bool)
 	// StreamUsage asks streams for their usage, which OpenAI sends only then.
 	// Without usage it is estimated, see [Provider.Do].
 	StreamUsage bool
@@ -75,11 +78,11 @@ var _ llm.Model = (*Provider)(nil)
 // knowledge is what the server's answers have taught.
 type knowledge struct {
 	can         map[llm.Ability]bool
-	oneByOne    bool // n is ignored or refused
 	noSeed      bool
 	newMaxName  bool // max_completion_tokens instead of max_tokens
 	leastTokens int  // no lower ceiling on an answer is taken
 	topLogProbs int  // the most that is taken
+	leastTop    int  // alternatives to ask for, since without them no log-probabilities come (llama-cpp-python)
 }
 
 // New makes a provider for the model of a name. It makes no call.
@@ -109,8 +112,8 @@ func New(name string, o Options) (*Provider, error) {
 	}
 	if o.Responses {
 		p.id.Provider, p.chat = "responses", base.JoinPath("responses").String()
-		p.known.oneByOne, p.known.noSeed = true, true
-		p.known.can[llm.Seeded], p.known.can[llm.RawPrompt], p.known.can[llm.ScoreText] = false, false, false
+		p.known.noSeed = true
+		p.known.can[llm.Several], p.known.can[llm.Seeded], p.known.can[llm.RawPrompt], p.known.can[llm.ScoreText] = false, false, false, false
 	}
 	p.client = &upstream.Client{Provider: p.id.String(), HTTP: o.HTTPClient, Connect: o.Connect, FirstByte: o.FirstByte, Idle: o.Idle, MaxBody: o.MaxBody}
 	p.client.Secrets = append(p.client.Secrets, o.APIKey)
@@ -142,7 +145,7 @@ func (p *Provider) Can(a llm.Ability) bool {
 		return can
 	}
 	switch a {
-	case llm.LogProbs, llm.Streaming, llm.Tools, llm.Images, llm.Schema:
+	case llm.LogProbs, llm.Several, llm.Streaming, llm.Tools, llm.Images, llm.Schema:
 		return true // until an answer shows otherwise
 	}
 	return false
@@ -151,15 +154,24 @@ func (p *Provider) Can(a llm.Ability) bool {
 func (p *Provider) knows() knowledge {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := p.known
-	k.can = maps.Clone(k.can)
-	return k
+	return p.known // learn makes another map
 }
 
 func (p *Provider) learn(f func(*knowledge)) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	before := p.known.can
+	p.known.can = maps.Clone(before)
 	f(&p.known)
+	after := p.known.can
+	p.mu.Unlock()
+	if p.opts.Learned == nil {
+		return
+	}
+	for a, can := range after {
+		if known, ok := before[a]; !ok || known != can {
+			p.opts.Learned(a, can)
+		}
+	}
 }
 
 // Do implements [llm.Model]. Several choices are asked for with n; a server
@@ -172,6 +184,8 @@ func (p *Provider) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	case llm.Generate:
 	case llm.Score:
 		return p.score(ctx, op)
+	case llm.Pass:
+		return p.pass(ctx, op)
 	default:
 		return nil, &llm.UnsupportedError{Model: p.id, Ability: llm.Hidden}
 	}
@@ -182,7 +196,7 @@ func (p *Provider) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	op.Stream = upstream.OneAtATime(op.Stream)
 	// Choices that are to be the same whoever asks need a seed of their own each.
 	separate := op.Seed != 0 && p.Can(llm.Seeded)
-	if separate || p.knows().oneByOne {
+	if separate || !p.Can(llm.Several) {
 		return p.each(ctx, op, indices)
 	}
 	res, err := p.call(ctx, op, indices)
@@ -192,7 +206,7 @@ func (p *Provider) Do(ctx context.Context, op llm.Op) (*llm.Result, error) {
 	case err != nil || len(res.Choices) >= len(indices):
 		return res, err
 	}
-	p.learn(func(k *knowledge) { k.oneByOne = true })
+	p.learn(func(k *knowledge) { k.can[llm.Several] = false })
 	missing := slices.DeleteFunc(slices.Clone(indices), func(i int) bool {
 		return slices.ContainsFunc(res.Choices, func(c llm.Choice) bool { return c.Index == i })
 	})
@@ -251,7 +265,9 @@ func (p *Provider) request(op llm.Op, indices []int, k knowledge) (llm.Request, 
 	if !k.noSeed {
 		c.Seed = llm.SeedOf(root, indices[0])
 	}
-	r.TopLogProbs = min(r.TopLogProbs, k.topLogProbs)
+	if r.LogProbs {
+		r.TopLogProbs = min(max(r.TopLogProbs, k.leastTop), k.topLogProbs)
+	}
 	if r.MaxTokens > 0 {
 		r.MaxTokens = max(r.MaxTokens, k.leastTokens)
 	}
@@ -278,14 +294,7 @@ func (p *Provider) request(op llm.Op, indices []int, k knowledge) (llm.Request, 
 // because of what was learned; else err is the one to return.
 func (p *Provider) settle(sent llm.Request, call Call, k knowledge, res *llm.Result, err error) (again bool, _ error) {
 	if err == nil {
-		p.learn(func(now *knowledge) {
-			if sent.Prompt != "" {
-				now.can[llm.RawPrompt] = true
-			}
-			if sent.LogProbs && slices.ContainsFunc(res.Choices, lacksLogProbs) {
-				now.can[llm.LogProbs] = false
-			}
-		})
+		p.confirm(sent, k, res)
 		return false, nil
 	}
 	var e *llm.APIError
@@ -307,7 +316,7 @@ func (p *Provider) settle(sent llm.Request, call Call, k knowledge, res *llm.Res
 		})
 		return true, nil
 	case call.N > 1 && refused && names(e, "n", "completion choice", "multiple choices"):
-		p.learn(func(now *knowledge) { now.oneByOne = true })
+		p.learn(func(now *knowledge) { now.can[llm.Several] = false })
 		return false, errNoN
 	case call.Seed != 0 && refused && names(e, "seed"):
 		p.learn(func(now *knowledge) { now.noSeed = true; now.can[llm.Seeded] = false })
@@ -315,6 +324,10 @@ func (p *Provider) settle(sent llm.Request, call Call, k knowledge, res *llm.Res
 	case sent.MaxTokens > 0 && !k.newMaxName && refused && names(e, "max_completion_tokens"):
 		p.learn(func(now *knowledge) { now.newMaxName = true })
 		return true, nil
+	case refused && unsupported.MatchString(e.Message) && sent.Extra["tools"] != nil && names(e, "tools?", "tool_choice", "functions?"):
+		p.learn(func(now *knowledge) { now.can[llm.Tools] = false })
+	case refused && unsupported.MatchString(e.Message) && sent.Extra["response_format"] != nil && names(e, "response_format", "json_schema"):
+		p.learn(func(now *knowledge) { now.can[llm.Schema] = false })
 	case p.opts.Responses && sent.MaxTokens > 0 && sent.MaxTokens < leastOutput && refused && names(e, "max_output_tokens"):
 		p.learn(func(now *knowledge) { now.leastTokens = leastOutput })
 		return true, nil
@@ -323,6 +336,34 @@ func (p *Provider) settle(sent llm.Request, call Call, k knowledge, res *llm.Res
 		return false, &llm.UnsupportedError{Model: p.id, Ability: llm.RawPrompt}
 	}
 	return false, err
+}
+
+// unsupported tells a refusal of what the server never takes from one of how it
+// was put.
+var unsupported = regexp.MustCompile(`(?i)\bnot (currently |yet )?support|\bunsupported\b|\bdoes not (accept|take)\b`)
+
+// confirm learns what an answer shows that was not known.
+func (p *Provider) confirm(sent llm.Request, k knowledge, res *llm.Result) {
+	shown := map[llm.Ability]bool{}
+	if sent.Prompt != "" {
+		shown[llm.RawPrompt] = true
+	}
+	if sent.LogProbs {
+		switch {
+		case slices.ContainsFunc(res.Choices, func(c llm.Choice) bool { return len(c.Tokens) > 0 }):
+			shown[llm.LogProbs] = true
+		case !slices.ContainsFunc(res.Choices, lacksLogProbs): // a call of a tool says nothing
+		case sent.TopLogProbs == 0 && k.topLogProbs > 0:
+			p.learn(func(now *knowledge) { now.leastTop = 1 })
+		default:
+			shown[llm.LogProbs] = false
+		}
+	}
+	for a, can := range shown {
+		if known, ok := k.can[a]; !ok || known != can {
+			p.learn(func(now *knowledge) { now.can[a] = can })
+		}
+	}
 }
 
 // names tells whether an error is about one of the fields.
@@ -350,7 +391,7 @@ func (p *Provider) exchange(ctx context.Context, op llm.Op, endpoint string, bod
 	defer resp.Body.Close()
 	pieces := 0
 	var res *llm.Result
-	if resp.Type == "text/event-stream" {
+	if resp.Streams() {
 		res, pieces, err = p.readStream(ctx, resp, op, indices)
 	} else {
 		res, err = p.readWhole(resp, op, indices)
@@ -358,11 +399,33 @@ func (p *Provider) exchange(ctx context.Context, op llm.Op, endpoint string, bod
 	if err != nil {
 		return nil, err
 	}
+	for _, c := range res.Choices {
+		if c.Finish == "error" && memberOf(c.Raw, "error") != nil { // OpenRouter's way
+			e := p.client.ErrorFrom(resp.Status, c.Raw)
+			e.Temporary = e.Temporary && (op.Stream == nil || pieces == 0)
+			return nil, e
+		}
+	}
+	if op.Request.LogProbs {
+		trim(res, op.Request.TopLogProbs)
+	}
 	res.Header = upstream.Keep(resp.Header)
 	if res.Usage == (llm.Usage{}) {
 		res.Usage = estimate(op, res, pieces)
 	}
 	return res, nil
+}
+
+// trim leaves the alternatives that were asked for: some servers add the token
+// itself where it is none of them.
+func trim(res *llm.Result, top int) {
+	for _, c := range res.Choices {
+		for i := range c.Tokens {
+			if t := &c.Tokens[i]; len(t.Top) > top {
+				t.Top = t.Top[:top:top]
+			}
+		}
+	}
 }
 
 func (p *Provider) readWhole(resp *upstream.Response, op llm.Op, indices []int) (*llm.Result, error) {
@@ -475,6 +538,9 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, op l
 				c.Index = indices[c.Index]
 				cutEvent(&c, &stops)
 				if op.Stream != nil {
+					if !delivered {
+						c.Header = upstream.Keep(resp.Header)
+					}
 					delivered = true
 					if err := op.Stream(c); err != nil {
 						return nil, 0, err
@@ -508,7 +574,10 @@ func inBand(data []byte) bool {
 		Error   json.RawMessage `json:"error"`
 		Choices json.RawMessage `json:"choices"`
 	}
-	return json.Unmarshal(data, &w) == nil && w.Choices == nil && !isZero(orNull(w.Error), true)
+	if json.Unmarshal(data, &w) != nil || isZero(orNull(w.Error), true) {
+		return false
+	}
+	return w.Choices == nil || memberOf(w.Error, "message") != nil // OpenRouter's have choices too
 }
 
 // estimate stands in for usage that a server does not report.

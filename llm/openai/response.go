@@ -301,66 +301,134 @@ type Envelope struct {
 // log-probabilities and usage are those of the result: what was changed in it
 // is changed here, and what was not stays as it came.
 func EncodeResponse(res *llm.Result, env Envelope) []byte {
-	fields := envelope(res.Raw, env, "")
-	choices := make([]json.RawMessage, len(res.Choices))
-	for i, c := range res.Choices {
-		choices[i] = encodeChoice(c, i, env.Completion)
+	f := envelope(res.Raw, env, "")
+	size := 2
+	for _, c := range res.Choices {
+		size += len(c.Raw) + 1
 	}
-	fields["choices"] = marshal(choices)
-	fields["usage"] = EncodeUsage(fields["usage"], res.Usage)
-	maps.Copy(fields, env.Extra)
-	return ordered(fields)
+	choices := append(make([]byte, 0, size), '[')
+	for i, c := range res.Choices {
+		if i > 0 {
+			choices = append(choices, ',')
+		}
+		choices = append(choices, encodeChoice(c, i, env.Completion)...)
+	}
+	f.set("choices", append(choices, ']'))
+	f.set("usage", EncodeUsage(f.get("usage"), res.Usage))
+	return f.ordered(env.Extra)
+}
+
+// memberList is the members of an object, each name once.
+type memberList []listed
+
+type listed struct {
+	name string
+	raw  json.RawMessage
+}
+
+// listOf gives the members of what may be JSON and an object; else none.
+func listOf(raw json.RawMessage) memberList {
+	if len(raw) == 0 || !json.Valid(raw) {
+		return nil
+	}
+	f := make(memberList, 0, 8)
+	var at map[string]int // once there are many
+	for name, raw := range members(raw) {
+		if len(f) < 32 {
+			f.set(name, raw)
+			continue
+		}
+		if at == nil {
+			at = map[string]int{}
+			for i := range f {
+				at[f[i].name] = i
+			}
+		}
+		if i, ok := at[name]; ok {
+			f[i].raw = raw
+			continue
+		}
+		at[name] = len(f)
+		f = append(f, listed{name, raw})
+	}
+	return f
+}
+
+func (f memberList) get(name string) json.RawMessage {
+	for i := range f {
+		if f[i].name == name {
+			return f[i].raw
+		}
+	}
+	return nil
+}
+
+func (f *memberList) set(name string, raw json.RawMessage) {
+	for i := range *f {
+		if (*f)[i].name == name {
+			(*f)[i].raw = raw
+			return
+		}
+	}
+	*f = append(*f, listed{name, raw})
+}
+
+// ordered writes the well-known fields in their usual order, then the others, with
+// extra over them.
+func (f memberList) ordered(extra map[string]json.RawMessage) []byte {
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		f.set(name, extra[name])
+	}
+	size := 2
+	for i := range f {
+		size += len(f[i].name) + len(f[i].raw) + 4
+	}
+	o := object{make([]byte, 0, size)}
+	usual := [...]string{"id", "object", "created", "model", "choices", "usage"}
+	for _, name := range usual {
+		if raw := f.get(name); raw != nil {
+			o.set(name, raw)
+		}
+	}
+	for i := range f {
+		if !slices.Contains(usual[:], f[i].name) {
+			o.set(f[i].name, f[i].raw)
+		}
+	}
+	return o.bytes()
 }
 
 // envelope gives the fields around choices, what is missing filled in.
-func envelope(raw json.RawMessage, env Envelope, chunk string) map[string]json.RawMessage {
-	fields := map[string]json.RawMessage{}
-	_ = json.Unmarshal(orNull(raw), &fields)
-	if fields == nil {
-		fields = map[string]json.RawMessage{}
-	}
+func envelope(raw json.RawMessage, env Envelope, chunk string) memberList {
+	f := listOf(raw)
 	kind := "chat.completion" + chunk
 	if env.Completion {
 		kind = "text_completion"
 	}
-	for name, v := range map[string]any{"id": env.ID, "object": kind, "created": env.Created, "model": env.Model} {
-		if isZero(orNull(fields[name]), true) {
-			fields[name] = marshal(v)
+	fill := func(name string, v any) {
+		if isZero(orNull(f.get(name)), true) {
+			f.set(name, marshal(v))
 		}
 	}
-	return fields
-}
-
-// ordered writes the well-known fields in their usual order, then the others.
-func ordered(fields map[string]json.RawMessage) []byte {
-	o := object{}
-	for _, name := range []string{"id", "object", "created", "model", "choices", "usage"} {
-		if raw, ok := fields[name]; ok {
-			o.set(name, raw)
-			delete(fields, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		o.set(name, fields[name])
-	}
-	return o.bytes()
+	fill("id", env.ID)
+	fill("object", kind)
+	fill("created", env.Created)
+	fill("model", env.Model)
+	return f
 }
 
 // EncodeUsage writes usage figures over those that came, whose details stay if
 // the figures are still theirs.
 func EncodeUsage(came json.RawMessage, u llm.Usage) json.RawMessage {
-	var fields map[string]json.RawMessage
-	var old struct {
-		Prompt     int64 `json:"prompt_tokens"`
-		Completion int64 `json:"completion_tokens"`
-	}
-	_ = json.Unmarshal(orNull(came), &fields)
-	_ = json.Unmarshal(orNull(came), &old)
-	if fields != nil && old.Prompt == u.PromptTokens && old.Completion == u.CompletionTokens {
+	f := listOf(came)
+	var prompt, completion int64
+	if len(f) > 0 && readInt(f.get("prompt_tokens"), &prompt) == nil && readInt(f.get("completion_tokens"), &completion) == nil &&
+		prompt == u.PromptTokens && completion == u.CompletionTokens {
 		return came
 	}
-	if fields == nil {
-		fields = map[string]json.RawMessage{}
+	fields := map[string]json.RawMessage{}
+	for _, m := range f {
+		fields[m.name] = m.raw
 	}
 	delete(fields, "prompt_tokens_details")
 	delete(fields, "completion_tokens_details")
@@ -371,6 +439,9 @@ func EncodeUsage(came json.RawMessage, u llm.Usage) json.RawMessage {
 }
 
 func encodeChoice(c llm.Choice, place int, completion bool) json.RawMessage {
+	if untouched(c, place, completion) {
+		return c.Raw
+	}
 	fields := map[string]json.RawMessage{}
 	var came llm.Choice
 	_ = json.Unmarshal(orNull(c.Raw), &fields)
@@ -403,6 +474,23 @@ func encodeChoice(c llm.Choice, place int, completion bool) json.RawMessage {
 	}
 	fields["message"] = marshal(message)
 	return marshal(fields)
+}
+
+// untouched tells a choice that can go out as it came.
+func untouched(c llm.Choice, place int, completion bool) bool {
+	f := listOf(c.Raw)
+	layout := "message"
+	if completion {
+		layout = "text"
+	}
+	for _, name := range []string{layout, "index", "finish_reason", "logprobs"} {
+		if f.get(name) == nil {
+			return false
+		}
+	}
+	came, err := decodeChoice(c.Raw)
+	return err == nil && came.Index == place && came.Text == c.Text && came.Reasoning == c.Reasoning && came.Finish == c.Finish &&
+		slices.EqualFunc(came.Tokens, c.Tokens, sameToken) && !(completion && f.get("message") != nil)
 }
 
 // sameToken compares what the wire can carry.

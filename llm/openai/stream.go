@@ -342,11 +342,11 @@ func EncodeChunk(e llm.Event, place int, env Envelope) []byte {
 	if json.Unmarshal(orNull(e.Raw), &came) != nil || came.Choices == nil {
 		e.Raw = nil // an event of another protocol
 	}
-	fields := envelope(e.Raw, env, ".chunk")
+	f := envelope(e.Raw, env, ".chunk")
 	switch {
 	case len(came.Choices) == 1:
 		came.Choices[0]["index"] = marshal(place)
-		fields["choices"] = marshal(came.Choices)
+		f.set("choices", marshal(came.Choices))
 	case e.Raw == nil:
 		choice := map[string]json.RawMessage{"index": marshal(place), "finish_reason": json.RawMessage("null"), "logprobs": encodeLogProbs(e.Tokens, env.Completion)}
 		switch {
@@ -360,8 +360,7 @@ func EncodeChunk(e llm.Event, place int, env Envelope) []byte {
 		if e.Finish != "" {
 			choice["finish_reason"] = marshal(e.Finish)
 		}
-		fields["choices"] = marshal([]any{choice})
+		f.set("choices", marshal([]any{choice}))
 	}
-	maps.Copy(fields, env.Extra)
-	return ordered(fields)
+	return f.ordered(env.Extra)
 }

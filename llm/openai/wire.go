@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -61,20 +62,23 @@ func DecodeRequest(body []byte) (llm.Request, Call, error) {
 	if err := take(fields, "top_logprobs", &r.TopLogProbs); err != nil {
 		return r, c, err
 	}
-	var messages []json.RawMessage
-	switch err := take(fields, "messages", &messages); {
-	case err != nil:
-		return r, c, err
-	case len(messages) == 0:
-		return r, c, wrong("messages", "has to be a list of at least one message")
-	}
-	delete(fields, "messages")
-	r.Messages = make([]llm.Message, len(messages))
-	for i, raw := range messages {
-		if r.Messages[i], err = decodeMessage(raw, fmt.Sprintf("messages[%d]", i)); err != nil {
+	messages := fields["messages"]
+	if len(messages) > 0 && messages[0] != '[' {
+		if err := take(fields, "messages", new([]json.RawMessage)); err != nil {
 			return r, c, err
 		}
 	}
+	for raw := range elements(messages) {
+		m, err := decodeMessage(raw, len(r.Messages))
+		if err != nil {
+			return r, c, err
+		}
+		r.Messages = append(r.Messages, m)
+	}
+	if len(r.Messages) == 0 {
+		return r, c, wrong("messages", "has to be a list of at least one message")
+	}
+	delete(fields, "messages")
 	r.Extra = fields
 	return r, c, nil
 }
@@ -107,11 +111,16 @@ func decodeCommon(body []byte) (fields map[string]json.RawMessage, r llm.Request
 	if !utf8.Valid(body) {
 		return nil, r, c, wrong("", "the body is not valid UTF-8")
 	}
-	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
+	if !json.Valid(body) || body[skip(body, 0)] != '{' {
+		err := json.Unmarshal(body, &fields)
 		if err == nil {
 			err = fmt.Errorf("it is null")
 		}
 		return nil, r, c, wrong("", "the body is not a JSON object: %v", err)
+	}
+	fields = make(map[string]json.RawMessage, 8)
+	for name, raw := range members(body) {
+		fields[name] = raw
 	}
 	for _, f := range []struct {
 		name string
@@ -165,7 +174,7 @@ func take(fields map[string]json.RawMessage, name string, to any) error {
 	if !ok {
 		return nil
 	}
-	if err := json.Unmarshal(raw, to); err != nil {
+	if err := readField(raw, to); err != nil {
 		return wrong(name, "has the wrong type: %v", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	_, pointer := to.(**float64)
@@ -173,6 +182,25 @@ func take(fields map[string]json.RawMessage, name string, to any) error {
 		delete(fields, name)
 	}
 	return nil
+}
+
+// readField reads a value, without reflection where it is what it should be.
+func readField(raw json.RawMessage, to any) error {
+	switch to := to.(type) {
+	case *string:
+		return readString(raw, to)
+	case *bool:
+		if word := string(raw); word == "true" || word == "false" {
+			*to = word == "true"
+			return nil
+		}
+	case *int:
+		if n, err := strconv.Atoi(string(raw)); err == nil {
+			*to = n
+			return nil
+		}
+	}
+	return json.Unmarshal(raw, to)
 }
 
 // isZero tells values that say what leaving the field out says. For fields
@@ -187,21 +215,31 @@ func isZero(raw json.RawMessage, zeroes bool) bool {
 	return false
 }
 
-func decodeMessage(raw json.RawMessage, at string) (llm.Message, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
-		return llm.Message{}, wrong(at, "has to be an object")
-	}
+func decodeMessage(raw json.RawMessage, place int) (llm.Message, error) {
 	var m llm.Message
-	if json.Unmarshal(fields["role"], &m.Role) != nil || m.Role == "" {
-		return m, wrong(at+".role", "has to be a role such as user")
+	if raw[0] != '{' {
+		return m, wrong(fmt.Sprintf("messages[%d]", place), "has to be an object")
 	}
-	text, plain, err := contentText(fields["content"])
+	var role, content json.RawMessage
+	n := 0
+	for name, raw := range members(raw) {
+		n++
+		switch name {
+		case "role":
+			role = raw
+		case "content":
+			content = raw
+		}
+	}
+	if readString(role, &m.Role) != nil || m.Role == "" {
+		return m, wrong(fmt.Sprintf("messages[%d].role", place), "has to be a role such as user")
+	}
+	text, plain, err := contentText(content)
 	if err != nil {
-		return m, wrong(at+".content", "%v", err)
+		return m, wrong(fmt.Sprintf("messages[%d].content", place), "%v", err)
 	}
 	m.Text = text
-	if !plain || len(fields) != 2 {
+	if !plain || n != 2 {
 		m.Raw = raw
 	}
 	return m, nil
