@@ -49,8 +49,9 @@ func readMerges(f *gguf.File, ix *index) (merges, error) {
 // word is the working memory of one call of Encode: the symbols of a word as a doubly linked list, and the pairs that
 // may merge.
 type word struct {
-	id         []int32 // none: no token for this byte, or merged into the left neighbour
+	id         []int32 // none: no token for this byte or character; merged into the left neighbour it is none or gone
 	prev, next []int32
+	at         []int32 // where each symbol of a scored text starts
 	queue      queue
 }
 
@@ -69,6 +70,11 @@ func (w *word) add(id int32) {
 
 // appendWord merges the bytes of one word, lowest rank first, leftmost among equals.
 func (t *Tokenizer) appendWord(out []int32, text string, w *word) []int32 {
+	if t.whole {
+		if id := t.index.find([]byte(text)); id != none {
+			return append(out, id)
+		}
+	}
 	w.reset(len(text))
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRuneInString(text[i:])

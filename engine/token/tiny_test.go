@@ -3,6 +3,7 @@ package token_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -117,26 +118,53 @@ func TestWords(t *testing.T) {
 		{"'", "'"},
 		{"''s", "''|s"},
 	} {
-		v := tinyVocab{}
-		words := strings.Split(c.words, "|")
-		for _, w := range words {
-			for i := 1; i < len(w); i++ {
-				if m := [2]string{w[:i], w[i : i+1]}; !slices.Contains(v.merges, m) {
-					v.merges = append(v.merges, m)
-				}
+		checkWords(t, "smollm", c.text, c.words)
+	}
+	for _, c := range []struct{ pre, text, words string }{
+		{"gpt-2", "x  12 3a", "x| | 12| 3|a"},
+		{"gpt-2", "it's IT'S", "it|'s| IT|'|S"},
+		{"llama-bpe", "Hello world", "Hello| world"},
+		{"llama-bpe", "IT'S it's 'LLx", "IT|'S| it|'s| '|LLx"},
+		{"llama-bpe", "1234567 12", "123|456|7| |12"},
+		{"llama-bpe", "a.b (c) $x", "a|.b| (|c|)| $|x"},
+		{"llama-bpe", "a!!\n\nb", "a|!!\n\n|b"},
+		{"llama-bpe", "a  \n  b", "a|  \n| | b"},
+		{"llama-bpe", "a\r\n\r\n", "a|\r\n\r\n"},
+		{"llama-bpe", "\tx \t\ty  ", "\tx| \t|\ty|  "},
+		{"llama-bpe", "\nx", "\n|x"},
+		{"llama-bpe", "\u3000\u3000全", "\u3000|\u3000全"},
+		{"llama-bpe", "e\u0301x", "e|\u0301x"},
+		{"llama-bpe", " \xc3 ", " \xc3| "},
+		{"qwen2", "12 3", "1|2| |3"},
+		{"qwen2", "x² =² ¼½", "x|²| =|²| |¼|½"},
+		{"qwen2", "'s'T'x", "'s|'T|'x"},
+		{"qwen2", "   ", "   "},
+	} {
+		checkWords(t, c.pre, c.text, c.words)
+	}
+}
+
+func checkWords(t *testing.T, pre, text, want string) {
+	t.Helper()
+	v := tinyVocab{extra: []gguf.KV{{Key: "tokenizer.ggml.pre", Value: pre}}}
+	words := strings.Split(want, "|")
+	for _, w := range words {
+		for i := 1; i < len(w); i++ {
+			if m := [2]string{w[:i], w[i : i+1]}; !slices.Contains(v.merges, m) {
+				v.merges = append(v.merges, m)
 			}
 		}
-		for i := 1; i < len(words); i++ {
-			v.merges = append(v.merges, [2]string{words[i-1], words[i][:1]})
-		}
-		tok := v.tokenizer(t)
-		var got []string
-		for _, id := range tok.Encode(c.text, token.Options{}) {
-			got = append(got, string(tok.Piece(id)))
-		}
-		if !slices.Equal(got, words) {
-			t.Errorf("%q: words %q, want %q", c.text, got, words)
-		}
+	}
+	for i := 1; i < len(words); i++ {
+		v.merges = append(v.merges, [2]string{words[i-1], words[i][:1]})
+	}
+	tok := v.tokenizer(t)
+	var got []string
+	for _, id := range tok.Encode(text, token.Options{}) {
+		got = append(got, string(tok.Piece(id)))
+	}
+	if !slices.Equal(got, words) {
+		t.Errorf("%s: %q: words %q, want %q", pre, text, got, words)
 	}
 }
 
@@ -281,8 +309,14 @@ func TestRefusals(t *testing.T) {
 		want  string
 	}{
 		{"no model", set("model", nil), `model ""`},
-		{"SentencePiece", set("model", "llama"), `model "llama" is not supported`},
-		{"other pre-tokenizer", set("pre", "qwen2"), `"qwen2" is not supported`},
+		{"another model", set("model", "t5"), `model "t5" is not supported`},
+		{"other pre-tokenizer", set("pre", "tekken"), `"tekken" is not supported; these are: smollm, gpt-2, llama-bpe, qwen2`},
+		{"no pre-tokenizer", set("pre", nil), `"" is not supported`},
+		{"no scores", set("model", "llama"), "scores"},
+		{"too few scores", slices.Concat(set("model", "llama"), set("scores", []float32{1})), "scores"},
+		{"scores of nothing", slices.Concat(set("model", "llama"), set("tokens", []string{"a"}), set("token_type", nil), set("scores", []float32{float32(math.NaN())})), "score of token 0"},
+		{"byte of no number", slices.Concat(set("model", "llama"), set("tokens", []string{"<0xZZ>"}), set("token_type", []int32{6})), "does not name one byte"},
+		{"byte twice", slices.Concat(set("model", "llama"), set("tokens", []string{"<0x41>", "<0x41>"}), set("token_type", []int32{6, 6})), "another token names"},
 		{"no vocabulary", set("tokens", nil), "no vocabulary"},
 		{"vocabulary of numbers", set("tokens", int32(3)), "no vocabulary"},
 		{"empty token", slices.Concat(set("tokens", []string{"a", ""}), set("token_type", nil)), "token 1 is empty"},

@@ -1,9 +1,11 @@
 package token
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gnothi/engine/gguf"
 )
@@ -14,18 +16,34 @@ const (
 	kindUnknown     = 2
 	kindControl     = 3
 	kindUserDefined = 4
+	kindUnused      = 5
+	kindByte        = 6
 )
 
 // none is the id of a token that a vocabulary does not have.
 const none int32 = -1
+
+// endings are the names in use for tokens that end a turn or a text. Files seldom list all that they have, and some call
+// them user-defined, which would let a user's text end the turn: they are control tokens whatever the file says.
+var endings = []string{"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|end_of_text|>", "<end_of_turn>", "</s>"}
 
 // Tokenizer is a vocabulary with its rules.
 type Tokenizer struct {
 	pieces  pieces
 	kinds   []uint8
 	bytes   [256]int32 // the token of each single byte, or none
-	merges  merges
 	special trie
+
+	// A vocabulary is of one of two kinds. Byte-level: words, and merges in their order.
+	nextWord func(string) int
+	merges   merges
+	whole    bool // a word that is a token is not put together from its parts
+	// SentencePiece: scores.
+	scores      []uint32 // the better, the smaller; nil for byte-level
+	spacePrefix bool     // a text begins as if after a blank
+	unknown     int32    // what has no token and no bytes
+
+	index *index // of the tokens that merging may make; nil where merges are all that is needed
 
 	bos, eos       int32
 	addBOS, addEOS bool
@@ -48,29 +66,54 @@ func New(f *gguf.File) (*Tokenizer, error) {
 }
 
 func build(f *gguf.File) (*Tokenizer, error) {
-	if model, _ := f.String("tokenizer.ggml.model"); model != "gpt2" {
-		return nil, fmt.Errorf(`tokenizer model %.80q is not supported, only byte-level BPE ("gpt2")`, model)
-	}
-	if pre, _ := f.String("tokenizer.ggml.pre"); pre != "smollm" {
-		return nil, fmt.Errorf(`pre-tokenizer %.80q is not supported, only "smollm"`, pre)
-	}
-	t := &Tokenizer{}
-	index, err := t.readPieces(f)
-	if err != nil {
-		return nil, err
-	}
+	t := &Tokenizer{unknown: none}
 	for b := range t.bytes {
-		t.bytes[b] = index.find([]byte{byte(b)})
+		t.bytes[b] = none
 	}
-	if t.merges, err = readMerges(f, index); err != nil {
+	var err error
+	switch model, _ := f.String("tokenizer.ggml.model"); model {
+	case "gpt2":
+		err = t.readByteLevel(f)
+	case "llama":
+		err = t.readSentencePiece(f)
+	default:
+		err = fmt.Errorf(`tokenizer model %.80q is not supported, only byte-level BPE ("gpt2") and SentencePiece BPE ("llama")`, model)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return t, t.readSpecial(f)
 }
 
+func (t *Tokenizer) readByteLevel(f *gguf.File) error {
+	name, _ := f.String("tokenizer.ggml.pre")
+	i := slices.IndexFunc(splitters, func(s splitter) bool { return slices.Contains(s.names, name) })
+	if i < 0 {
+		var known []string
+		for _, s := range splitters {
+			known = append(known, s.names[0])
+		}
+		return fmt.Errorf("pre-tokenizer %.80q is not supported; these are: %s", name, strings.Join(known, ", "))
+	}
+	t.nextWord, t.whole, t.addBOS = splitters[i].next, splitters[i].whole, splitters[i].bos
+	index, err := t.readPieces(f, unmap)
+	if err != nil {
+		return err
+	}
+	for b := range t.bytes {
+		t.bytes[b] = index.find([]byte{byte(b)})
+	}
+	if t.whole {
+		t.index = index
+	}
+	t.merges, err = readMerges(f, index)
+	return err
+}
+
 // readPieces fills pieces, kinds and the trie of special tokens, and returns an index of the tokens that BPE may make.
 // Control tokens are not among them: no sequence of merges can forge one.
-func (t *Tokenizer) readPieces(f *gguf.File) (*index, error) {
+// convert makes a normal token's bytes from its text.
+func (t *Tokenizer) readPieces(f *gguf.File, convert func(dst, token []byte) []byte) (*index, error) {
 	const tokens, types = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
 	n, _ := f.Len(tokens)
 	if n == 0 || n > math.MaxInt32 {
@@ -94,6 +137,9 @@ func (t *Tokenizer) readPieces(f *gguf.File) (*index, error) {
 				return nil, fmt.Errorf("key %q: token %d has the unknown type %d", types, i, kinds[i])
 			}
 			t.kinds[i] = uint8(kinds[i])
+			if kinds[i] == kindUserDefined && slices.Contains(endings, string(text)) {
+				t.kinds[i] = kindControl
+			}
 		}
 		size += len(text)
 	}
@@ -109,17 +155,29 @@ func (t *Tokenizer) readPieces(f *gguf.File) (*index, error) {
 		id, dup := int32(i), none
 		switch t.kinds[i] {
 		case kindNormal:
-			t.pieces.append(unmap, text)
+			t.pieces.append(convert, text)
 			dup = ix.insert(id)
 		case kindUserDefined:
 			t.pieces.append(literal, text)
-			if dup = ix.insert(id); dup == none {
+			// In byte-level vocabularies merges may lead through it. With scores it is never come by: a text
+			// that contains it is cut there first.
+			if t.nextWord != nil {
+				dup = ix.insert(id)
+			}
+			if dup == none {
 				dup = t.special.insert(text, id)
 			}
+		case kindByte:
+			b, ok := byteToken(text)
+			if !ok || t.bytes[b] != none {
+				return nil, fmt.Errorf("key %q: token %d, %.80q, does not name one byte, or one that another token names", tokens, i, text)
+			}
+			t.bytes[b] = id
+			t.pieces.append(literal, []byte{b})
 		case kindControl, kindUnknown:
 			t.pieces.append(literal, text)
 			dup = t.special.insert(text, id)
-		default: // unused and byte tokens have a text and no way to it
+		default: // unused tokens have a text and no way to it
 			t.pieces.append(literal, text)
 		}
 		if dup != none {
@@ -161,15 +219,16 @@ func (t *Tokenizer) readSpecial(f *gguf.File) error {
 			t.eog = append(t.eog, e)
 		}
 	}
-	// Files seldom list every token that ends a turn: these are the names in use.
-	for _, name := range []string{"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|end_of_text|>", "<end_of_turn>"} {
+	for _, name := range endings {
 		if e, ok := t.Control(name); ok {
 			t.eog = append(t.eog, e)
 		}
 	}
 	slices.Sort(t.eog)
 	t.eog = slices.Compact(t.eog)
-	t.addBOS, _ = f.Bool("tokenizer.ggml.add_bos_token")
+	if add, ok := f.Bool("tokenizer.ggml.add_bos_token"); ok {
+		t.addBOS = add
+	}
 	t.addEOS, _ = f.Bool("tokenizer.ggml.add_eos_token")
 	if t.addBOS && t.bos == none || t.addEOS && t.eos == none {
 		return fmt.Errorf("the file asks for a token at the beginning or end of each text and does not say which")
@@ -239,9 +298,13 @@ func (t *Tokenizer) Encode(text string, o Options) []int32 {
 	return out
 }
 
+// appendPlain encodes a text that begins or follows a special token.
 func (t *Tokenizer) appendPlain(out []int32, text string, w *word) []int32 {
+	if t.scores != nil {
+		return t.appendScored(out, text, w)
+	}
 	for len(text) > 0 {
-		n := nextWord(text)
+		n := t.nextWord(text)
 		out = t.appendWord(out, text[:n], w)
 		text = text[n:]
 	}
@@ -266,10 +329,18 @@ func (t *Tokenizer) DecodeSpecial(ids []int32) string { return t.decode(ids, tru
 
 func (t *Tokenizer) decode(ids []int32, special bool) string {
 	var b []byte
+	first := t.spacePrefix // of a text, whose blank Encode has put there
 	for _, id := range ids {
-		if special || !t.IsControl(id) {
-			b = append(b, t.Piece(id)...)
+		p := t.Piece(id)
+		if t.IsControl(id) {
+			if !special {
+				continue
+			}
+		} else if first {
+			p = bytes.TrimPrefix(p, []byte(" "))
+			first = false
 		}
+		b = append(b, p...)
 	}
 	return string(b)
 }
