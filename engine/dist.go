@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"container/heap"
+	"fmt"
 	"math"
 	"slices"
 
@@ -20,7 +21,29 @@ type Dist struct {
 	// "Scalable Best-of-N Selection for Large Language Models via Self-Certainty").
 	SelfCertainty float64
 
-	Top []Candidate // the most probable tokens, if asked for, in falling order
+	// What Stats asks for.
+	Varentropy float64     // the variance of −ln p under p, in nats²: 0 if all that is likely is equally so
+	Top        []Candidate // in falling order
+	Probs      []float64   // ln p of each of Stats.Tokens, in their order
+}
+
+// Stats asks for figures of a distribution beyond those that cost next to nothing.
+type Stats struct {
+	Top        int     // so many of the most probable tokens
+	Varentropy bool    // Dist.Varentropy
+	Tokens     []int32 // the probabilities of these tokens, such as those of "Yes" and "No"
+}
+
+func (s *Stats) check(vocab int) error {
+	if s.Top < 0 {
+		return fmt.Errorf("engine: Stats.Top is %d; it must not be negative", s.Top)
+	}
+	for i, id := range s.Tokens {
+		if id < 0 || int(id) >= vocab {
+			return fmt.Errorf("engine: Stats.Tokens: token %d is %d, the vocabulary has %d", i, id, vocab)
+		}
+	}
+	return nil
 }
 
 // Candidate is a token that might come next.
@@ -36,9 +59,9 @@ type Token struct {
 	Dist
 }
 
-// describe computes the statistics of a row of logits with the top most probable tokens. If the row
-// is not finite, ok is false.
-func describe(logits []float32, top int) (d Dist, ok bool) {
+// describe computes the statistics of a row of logits. weights is scratch space as long as the row. If
+// the row is not finite, ok is false.
+func describe(logits, weights []float32, want *Stats) (d Dist, ok bool) {
 	max := kernel.Max(logits)
 	sumExp, sumExpX, sumX := kernel.Stats(logits, max)
 	if sumX-sumX != 0 || sumExp-sumExp != 0 {
@@ -48,14 +71,47 @@ func describe(logits []float32, top int) (d Dist, ok bool) {
 	d.LogZ = float64(max) + ln
 	d.Entropy = ln - sumExpX/sumExp
 	d.SelfCertainty = d.LogZ - sumX/v - math.Log(v)
-	if top > 0 {
-		top = min(top, len(logits))
+	if want.Varentropy {
+		// Σ p (x−x̄)² about the mean logit, so that nothing is lost to cancellation.
+		kernel.ExpSum(weights, logits, max, 1)
+		mean, sum := float32(sumExpX/sumExp), 0.0
+		for lo := 0; lo < len(logits); lo += sampleRun {
+			sum += spread(weights[lo:min(lo+sampleRun, len(logits))], logits[lo:], mean+max)
+		}
+		d.Varentropy = sum / sumExp
+	}
+	if want.Tokens != nil {
+		d.Probs = make([]float64, len(want.Tokens))
+		for i, id := range want.Tokens {
+			d.Probs[i] = d.logProb(logits, id)
+		}
+	}
+	if want.Top > 0 {
+		top := min(want.Top, len(logits))
 		d.Top = make([]Candidate, 0, top)
 		for _, c := range largest(logits, top) {
 			d.Top = append(d.Top, Candidate{c.id, float64(c.x) - d.LogZ})
 		}
 	}
 	return d, true
+}
+
+// spread is Σ w·(x−mean)².
+func spread(w, x []float32, mean float32) float64 {
+	x = x[:len(w)]
+	var acc [4]float32
+	for len(w) >= 4 && len(x) >= 4 {
+		a, b, c, d := x[0]-mean, x[1]-mean, x[2]-mean, x[3]-mean
+		acc[0] += w[0] * a * a
+		acc[1] += w[1] * b * b
+		acc[2] += w[2] * c * c
+		acc[3] += w[3] * d * d
+		w, x = w[4:], x[4:]
+	}
+	for i, v := range w {
+		acc[0] += v * (x[i] - mean) * (x[i] - mean)
+	}
+	return float64(acc[0]+acc[1]) + float64(acc[2]+acc[3])
 }
 
 // logProb is the log-probability of a token of the row that d describes.

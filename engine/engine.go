@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"gnothi/engine/gguf"
+	"gnothi/engine/grammar"
 	"gnothi/engine/internal/kernel"
 	"gnothi/engine/internal/model"
 	"gnothi/engine/internal/pool"
@@ -87,6 +89,9 @@ type Engine struct {
 	tokenizer func() (*token.Tokenizer, error)
 	template  func() (*token.Template, error)
 	sum       func() (string, error)
+
+	vocabulary func() *grammar.Vocabulary
+	grammars   grammars
 }
 
 // Open maps a GGUF file and starts an engine on it. Every weight is checked to be finite. The
@@ -113,6 +118,15 @@ func start(f *gguf.File, opts Options) (*Engine, error) {
 	// The vocabulary's tables take as long to build as the weights to check: do both at once.
 	e.tokenizer = sync.OnceValues(func() (*token.Tokenizer, error) { return token.New(f) })
 	e.template = sync.OnceValues(func() (*token.Template, error) { return token.TemplateOf(f) })
+	e.vocabulary = sync.OnceValue(func() *grammar.Vocabulary {
+		tok := e.Tokenizer()
+		return grammar.NewVocabulary(tok.Vocab(), func(id int32) []byte {
+			if tok.IsControl(id) || tok.EOG(id) {
+				return nil
+			}
+			return tok.Piece(id)
+		})
+	})
 	ready := make(chan error, 1)
 	go func() {
 		_, err := e.tokenizer()
@@ -222,4 +236,40 @@ func fingerprint(f *gguf.File) string {
 	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(f.Size())))
 	h.Write(keys.Bytes())
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// grammars keeps compiled schemas with what has been found out about their states.
+type grammars struct {
+	mu   sync.Mutex
+	kept []keptGrammar // latest last
+}
+
+type keptGrammar struct {
+	schema string
+	*grammar.Grammar
+}
+
+const keepGrammars = 16
+
+// Grammar compiles a JSON schema for this model, for Sampling.Grammar; see grammar.Compile for what is
+// understood and for its errors. The latest ones are kept.
+func (e *Engine) Grammar(schema []byte) (*grammar.Grammar, error) {
+	k := &e.grammars
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, g := range k.kept {
+		if g.schema == string(schema) {
+			k.kept = append(slices.Delete(k.kept, i, i+1), g)
+			return g.Grammar, nil
+		}
+	}
+	g, err := grammar.Compile(schema, e.vocabulary())
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	k.kept = append(k.kept, keptGrammar{string(schema), g})
+	if len(k.kept) > keepGrammars {
+		k.kept = slices.Delete(k.kept, 0, 1)
+	}
+	return g, nil
 }

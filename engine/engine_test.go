@@ -50,7 +50,7 @@ func prefill(t testing.TB, e *engine.Engine, parent *engine.Prefix, ids []int32)
 
 func score(t testing.TB, e *engine.Engine, parent *engine.Prefix, ids []int32) []engine.Scored {
 	t.Helper()
-	s, err := e.Score(bg, parent, ids, 3)
+	s, err := e.Score(bg, parent, ids, engine.Stats{Top: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestPieces(t *testing.T) {
 		t.Error("the parent changed under its forks")
 	}
 	// Token by token, as generation does: greedy text scored afterwards.
-	steps := generate(t, e, p, engine.Sampling{MaxTokens: 70, Top: 3})[0]
+	steps := generate(t, e, p, engine.Sampling{MaxTokens: 70, Stats: engine.Stats{Top: 3}})[0]
 	var text []int32
 	for _, s := range steps {
 		text = append(text, s.ID)
@@ -303,7 +303,7 @@ func TestBatchInvariance(t *testing.T) {
 	ids := randomIDs(3, 20)
 	var samplings []engine.Sampling
 	for i := range 21 {
-		samplings = append(samplings, engine.Sampling{Seed: uint64(i), Temperature: 1.2, TopP: 0.95, MaxTokens: 5 + 3*i, Top: 2})
+		samplings = append(samplings, engine.Sampling{Seed: uint64(i), Temperature: 1.2, TopP: 0.95, MaxTokens: 5 + 3*i, Stats: engine.Stats{Top: 2}})
 	}
 	var want [][]engine.Step
 	alone := open(t, path, engine.Options{Threads: 1, Sequences: 1})
@@ -345,7 +345,7 @@ func TestBatchInvariance(t *testing.T) {
 			}
 		})
 		callers.Go(func() {
-			if _, err := e.Score(bg, nil, randomIDs(uint64(i), 100), 0); err != nil {
+			if _, err := e.Score(bg, nil, randomIDs(uint64(i), 100), engine.Stats{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -388,7 +388,7 @@ func TestContext(t *testing.T) {
 	e := tiny(t, engine.Options{Context: 50})
 	p := prefill(t, e, nil, randomIDs(4, 45))
 	_, tooLong := e.Prefill(bg, p, randomIDs(5, 6))
-	_, tooLongScore := e.Score(bg, nil, randomIDs(5, 51), 0)
+	_, tooLongScore := e.Score(bg, nil, randomIDs(5, 51), engine.Stats{})
 	full := prefill(t, e, p, randomIDs(5, 5))
 	noRoom := e.Generate(bg, full, []engine.Sampling{{}}, func(int, engine.Step) bool { return true })
 	for _, err := range []error{tooLong, tooLongScore, noRoom} {
@@ -417,9 +417,9 @@ func TestArguments(t *testing.T) {
 		"min p":           gen(p, engine.Sampling{MinP: nan}),
 		"top k":           gen(p, engine.Sampling{TopK: -1}),
 		"token":           second(e.Prefill(bg, nil, []int32{enginetest.Vocab})),
-		"token below":     second(e.Score(bg, p, []int32{-1}, 0)),
-		"top":             second(e.Score(bg, p, ids, -1)),
-		"foreign":         second(e.Score(bg, foreign, ids, 0)),
+		"token below":     second(e.Score(bg, p, []int32{-1}, engine.Stats{})),
+		"top":             second(e.Score(bg, p, ids, engine.Stats{Top: -1})),
+		"foreign":         second(e.Score(bg, foreign, ids, engine.Stats{})),
 		"layer":           second(e.Hidden(bg, nil, ids, engine.Site{Layer: 2})),
 		"no token":        second(e.Hidden(bg, p, nil, engine.Site{})),
 		"options":         second(engine.Open(e.Info().Path, engine.Options{Sequences: 41})),
@@ -513,7 +513,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("prefill: %v after %v", err, time.Since(start))
 	}
 	// Before it begins.
-	if _, err = e.Score(ctx, p, randomIDs(3, 3), 0); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err = e.Score(ctx, p, randomIDs(3, 3), engine.Stats{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("score: %v", err)
 	}
 	// All slots are free again.
@@ -602,7 +602,7 @@ func TestClose(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Errorf("closing again: %v", err)
 	}
-	if _, err := e.Score(bg, p, randomIDs(1, 3), 0); !errors.Is(err, engine.ErrClosed) {
+	if _, err := e.Score(bg, p, randomIDs(1, 3), engine.Stats{}); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 	if e.Tokenizer().Vocab() != enginetest.Vocab {
@@ -644,7 +644,7 @@ func TestNotFinite(t *testing.T) {
 	if _, err := e.Prefill(bg, nil, randomIDs(1, 5)); !errors.Is(err, engine.ErrNotFinite) {
 		t.Errorf("prefill: %v", err)
 	}
-	if _, err := e.Score(bg, nil, randomIDs(1, 5), 0); !errors.Is(err, engine.ErrNotFinite) {
+	if _, err := e.Score(bg, nil, randomIDs(1, 5), engine.Stats{}); !errors.Is(err, engine.ErrNotFinite) {
 		t.Errorf("score: %v", err)
 	}
 }

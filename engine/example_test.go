@@ -79,7 +79,7 @@ func ExampleEngine_Score() {
 		log.Fatal(err)
 	}
 	for _, answer := range []string{" yes", " no"} {
-		scored, err := e.Score(ctx, question, tok.Encode(answer, token.Options{}), 0)
+		scored, err := e.Score(ctx, question, tok.Encode(answer, token.Options{}), engine.Stats{})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -19,9 +19,10 @@ type Step struct {
 type Finish uint8
 
 const (
-	None   Finish = iota
-	Stop          // the token is one of Sampling.Stop
-	Length        // Sampling.MaxTokens are reached, or the context is full
+	None     Finish = iota
+	Stop            // the token is one of Sampling.Stop
+	Length          // Sampling.MaxTokens are reached, or the context is full
+	Complete        // the text is what Sampling.Grammar asks for, and nothing can follow or there is no room
 )
 
 func (f Finish) String() string {
@@ -32,6 +33,8 @@ func (f Finish) String() string {
 		return "stop"
 	case Length:
 		return "length"
+	case Complete:
+		return "complete"
 	}
 	return fmt.Sprintf("finish(%d)", uint8(f))
 }
@@ -54,26 +57,32 @@ func (e *Engine) Generate(ctx context.Context, p *Prefix, samplings []Sampling, 
 		return &ContextError{Tokens: p.Len() + 1, Context: e.info.Context}
 	}
 	for i := range samplings {
-		if err := samplings[i].check(); err != nil {
+		if err := samplings[i].check(e); err != nil {
 			return fmt.Errorf("%w (sequence %d)", err, i)
 		}
 	}
 	if len(samplings) == 0 {
 		return nil
 	}
+	p, err := e.whole(ctx, p)
+	if err != nil {
+		return err
+	}
 	g := &generation{ctx: ctx, steps: make(chan *sequence, len(samplings))}
 	seqs := make([]*sequence, len(samplings))
 	for i, s := range samplings {
-		seqs[i] = &sequence{gen: g, index: i, sampler: newSampler(s), cache: p.cache.Fork(), len: p.Len(), room: e.info.Context}
-		var err error
+		seqs[i] = &sequence{gen: g, index: i, sampler: newSampler(s, p.ids), cache: p.cache.Fork(), len: p.Len(), room: e.info.Context}
 		if seqs[i].hook, err = e.hook(s.Hooks); err != nil {
 			return fmt.Errorf("%w (sequence %d)", err, i)
 		}
+		if s.Done != nil {
+			seqs[i].ids, seqs[i].state = slices.Clone(p.ids), slices.Clone(p.state)
+		}
 	}
 	// The first token of all of them comes from one row of logits.
-	err := e.sched.run(&feed{ctx: ctx, lead: p.state, logits: func(worker, _ int, row []float32) error {
+	err = e.sched.run(&feed{ctx: ctx, lead: p.state, logits: func(worker, _ int, row []float32) error {
 		for _, q := range seqs {
-			if err := q.sample(row, e.sched.weights[worker]); err != nil {
+			if err := q.sample(row, &e.sched.scratch[worker]); err != nil {
 				return err
 			}
 		}
@@ -82,7 +91,15 @@ func (e *Engine) Generate(ctx context.Context, p *Prefix, samplings []Sampling, 
 	if err != nil {
 		return err
 	}
-	goesOn := func(q *sequence) bool { return yield(q.index, q.step) && q.step.Finish == None }
+	goesOn := func(q *sequence) bool {
+		if yield(q.index, q.step) && q.step.Finish == None {
+			return true
+		}
+		if done := q.sampler.Done; done != nil {
+			done(&Prefix{engine: e, cache: q.cache.Fork(), ids: q.ids, state: q.state, hooked: p.hooked || q.hook != nil})
+		}
+		return false
+	}
 	left := seqs[:0:0]
 	for _, q := range seqs {
 		if err := ctx.Err(); err != nil {
@@ -131,37 +148,43 @@ type sequence struct {
 	cache   *model.Cache
 	hook    *model.Hook
 
-	last  int32 // the newest token
-	fresh bool  // it has not been fed
-	asked bool  // its step is with yield
-	n     int   // generated tokens
-	len   int   // all tokens
-	room  int   // most tokens
+	last   int32 // the newest token
+	fresh  bool  // it has not been fed
+	asked  bool  // its step is with yield
+	late   bool  // for longer than a step can wait
+	parked bool  // it had to give up its slot for that
+	n      int   // generated tokens
+	len    int   // all tokens
+	room   int   // most tokens
+
+	ids   []int32   // all tokens that have been fed, if Sampling.Done wants them
+	state []float32 // final state of the last of these
 
 	step Step
 	err  error
 }
 
-func (q *sequence) isFresh() bool { return q.fresh }
-func (q *sequence) isAsked() bool { return q.asked }
+func (q *sequence) isFresh() bool   { return q.fresh }
+func (q *sequence) isAwaited() bool { return q.asked && !q.late }
 
-// sample draws the sequence's next token. weights is scratch space as long as row.
-func (q *sequence) sample(row, weights []float32) error {
-	d, ok := describe(row, q.sampler.Top)
+// sample draws the sequence's next token.
+func (q *sequence) sample(row []float32, sc *scratch) error {
+	d, ok := describe(row, sc.weights, &q.sampler.Stats)
 	if !ok {
 		return ErrNotFinite
 	}
-	id := q.sampler.draw(row, weights)
+	left := q.room - q.len
+	if q.sampler.MaxTokens > 0 {
+		left = min(left, q.sampler.MaxTokens-q.n)
+	}
+	id, finish, err := q.sampler.next(row, sc, left)
+	if err != nil {
+		return err
+	}
 	q.n++
 	q.len++
 	q.last = id
-	q.step = Step{Token: Token{ID: id, LogProb: d.logProb(row, id), Dist: d}}
-	switch {
-	case slices.Contains(q.sampler.Stop, id):
-		q.step.Finish = Stop
-	case q.n == q.sampler.MaxTokens || q.len >= q.room:
-		q.step.Finish = Length
-	}
+	q.step = Step{Token: Token{ID: id, LogProb: d.logProb(row, id), Dist: d}, Finish: finish}
 	return nil
 }
 
@@ -181,8 +204,12 @@ func (s *scheduler) deliver(q *sequence) {
 
 // answer takes what yield has said.
 func (s *scheduler) answer(q *sequence, goesOn bool) {
-	q.asked, q.fresh = false, goesOn
-	if !goesOn {
+	parked := q.parked
+	q.asked, q.late, q.parked, q.fresh = false, false, false, goesOn
+	switch {
+	case !goesOn:
 		s.leave(func(o *sequence) bool { return o == q })
+	case parked:
+		s.waiting = slices.Insert(s.waiting, 0, q)
 	}
 }

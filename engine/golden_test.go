@@ -105,19 +105,19 @@ type result struct {
 
 func measure(e *engine.Engine, g goldenPrompt) (r result, err error) {
 	const top = 10
-	if r.scored, err = e.Score(bg, nil, g.IDs, top); err != nil {
+	if r.scored, err = e.Score(bg, nil, g.IDs, engine.Stats{Top: top}); err != nil {
 		return r, err
 	}
 	p, err := e.Prefill(bg, nil, g.IDs)
 	if err != nil {
 		return r, err
 	}
-	err = e.Generate(bg, p, []engine.Sampling{{MaxTokens: len(g.Greedy.IDs), Top: top}}, func(_ int, s engine.Step) bool {
+	err = e.Generate(bg, p, []engine.Sampling{{MaxTokens: len(g.Greedy.IDs), Stats: engine.Stats{Top: top}}}, func(_ int, s engine.Step) bool {
 		r.steps = append(r.steps, s)
 		return true
 	})
 	for _, id := range g.Last.ProbeIDs {
-		s, perr := e.Score(bg, p, []int32{id}, 0)
+		s, perr := e.Score(bg, p, []int32{id}, engine.Stats{})
 		if err = errors.Join(err, perr); err != nil {
 			return r, err
 		}

@@ -188,7 +188,7 @@ func TestHooksChange(t *testing.T) {
 	if a, b := hooked(add(0.25), add(0.25)), hooked(add(0.5)); math.Abs(a[0].LogProb-b[0].LogProb) > 1e-4 || a[0].LogProb == plain[0].LogProb {
 		t.Errorf("adding: %g and %g, without %g", a[0].LogProb, b[0].LogProb, plain[0].LogProb)
 	}
-	scored, err := e.Score(bg, nil, ids, 0, add(3))
+	scored, err := e.Score(bg, nil, ids, engine.Stats{}, add(3))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestHookFaults(t *testing.T) {
 		if _, err := e.Prefill(bg, nil, ids, hook); !errors.Is(err, f.want) {
 			t.Errorf("%s in a prompt: %v", name, err)
 		}
-		if _, err := e.Score(bg, nil, ids, 0, hook); !errors.Is(err, f.want) {
+		if _, err := e.Score(bg, nil, ids, engine.Stats{}, hook); !errors.Is(err, f.want) {
 			t.Errorf("%s in a score: %v", name, err)
 		}
 		n := 0

@@ -26,7 +26,7 @@ type Prefix struct {
 	engine *Engine
 	cache  *model.Cache
 	ids    []int32
-	state  []float32 // final normed state of the last token, from which the next token's logits come
+	state  []float32 // final normed state of the last token, from which the next token's logits come; nil after Cut
 	hooked bool      // hooks had a part in it
 }
 
@@ -44,6 +44,39 @@ func (p *Prefix) IDs() []int32 {
 		return nil
 	}
 	return slices.Clone(p.ids)
+}
+
+// Cut returns the first n tokens of p, n within 0 and Len. It costs nothing: what is computed stays, and
+// what continues from the cut pays for its own tokens and, to generate or score right there, for the
+// last one of the cut.
+func (p *Prefix) Cut(n int) *Prefix {
+	switch {
+	case n <= 0 || p == nil:
+		return nil
+	case n >= len(p.ids):
+		return p
+	}
+	return &Prefix{engine: p.engine, cache: p.cache.Cut(n), ids: p.ids[:n:n], hooked: p.hooked}
+}
+
+// whole gives a prefix that was cut its last token's state.
+func (e *Engine) whole(ctx context.Context, p *Prefix) (*Prefix, error) {
+	if p.Len() == 0 || p.state != nil {
+		return p, nil
+	}
+	n := len(p.ids) - 1
+	return e.Prefill(ctx, p.Cut(n), p.ids[n:])
+}
+
+// KVMemory is the memory of all these prefixes in bytes, what they share counted once.
+func KVMemory(prefixes ...*Prefix) int64 {
+	var caches []*model.Cache
+	for _, p := range prefixes {
+		if p != nil {
+			caches = append(caches, p.cache)
+		}
+	}
+	return model.Bytes(caches...)
 }
 
 func (e *Engine) owns(p *Prefix) error {
@@ -135,6 +168,9 @@ func (e *Engine) SavePrefix(w io.Writer, p *Prefix) error {
 	}
 	if p.Len() == 0 {
 		return errors.New("engine: there is nothing to save in an empty prefix")
+	}
+	if p.state == nil {
+		return errors.New("engine: a prefix that was cut cannot be saved as it is: Prefill its last token anew")
 	}
 	if p.hooked {
 		return errors.New("engine: a prefix made under hooks cannot be saved: it would pass for the model's own")

@@ -76,7 +76,7 @@ func TestDraw(t *testing.T) {
 		} {
 			want := keep(logits, s)
 			s.Seed = 42
-			q := newSampler(s)
+			q := newSampler(s, nil)
 			weights := make([]float32, len(logits))
 			n := 4e6 / float64(len(logits)+1000)
 			count := make([]float64, len(logits))
@@ -103,17 +103,17 @@ func TestDraw(t *testing.T) {
 			if limit := float64(df) + 4*math.Sqrt(2*float64(df)) + 4; chi > limit {
 				t.Errorf("%d tokens, %+v: chi-square %.1f with %d degrees of freedom", len(logits), s, chi, df)
 			}
-			again := newSampler(s)
+			again := newSampler(s, nil)
 			first := again.draw(logits, weights)
-			if q2 := newSampler(s); q2.draw(logits, weights) != first {
+			if q2 := newSampler(s, nil); q2.draw(logits, weights) != first {
 				t.Errorf("%+v: one seed, two tokens", s)
 			}
 		}
-		greedy := newSampler(Sampling{Seed: 1})
+		greedy := newSampler(Sampling{Seed: 1}, nil)
 		if got := greedy.draw(logits, make([]float32, len(logits))); logits[got] != slices.Max(logits) {
 			t.Errorf("greedy took %d", got)
 		}
-		if cold := newSampler(Sampling{Temperature: 1e-300}).draw(logits, make([]float32, len(logits))); logits[cold] != slices.Max(logits) {
+		if cold := newSampler(Sampling{Temperature: 1e-300}, nil).draw(logits, make([]float32, len(logits))); logits[cold] != slices.Max(logits) {
 			t.Errorf("the lowest temperature took %d", cold)
 		}
 	}

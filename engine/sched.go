@@ -65,7 +65,7 @@ type scheduler struct {
 	heads  []head    // final states whose logits somebody wants
 	logits []float32
 
-	weights [][]float32 // each worker's scratch space for sampling
+	scratch []scratch // each worker's, for sampling
 }
 
 // owner says whose token a row is: ids[i] of a feed, or the next one of a sequence.
@@ -89,8 +89,9 @@ func newScheduler(e *Engine, slots int) *scheduler {
 		wake: make(chan struct{}, 1), done: make(chan struct{}), timer: time.NewTimer(time.Hour),
 		states: make([]float32, model.MaxRows*e.info.Dim), logits: make([]float32, n*v),
 	}
-	for range e.pool.Size() {
-		s.weights = append(s.weights, make([]float32, v))
+	s.scratch = make([]scratch, e.pool.Size())
+	for i := range s.scratch {
+		s.scratch[i].weights = make([]float32, v)
 	}
 	go s.loop()
 	return s
@@ -170,25 +171,71 @@ func (s *scheduler) collect() bool {
 			<-s.wake
 			continue
 		}
-		if !slices.ContainsFunc(s.running, (*sequence).isAsked) {
+		if !slices.ContainsFunc(s.running, (*sequence).isAwaited) {
 			return true
 		}
 		s.timer.Reset(time.Until(graceEnds))
 		select {
 		case <-s.wake:
 		case <-s.timer.C:
+			for _, q := range s.running {
+				q.late = q.asked
+			}
+			s.admit()
 			return true
 		}
 	}
 }
 
-// admit gives free slots to those who wait.
+// admit gives slots to those who wait: first to the call that has the fewest.
 func (s *scheduler) admit() {
-	for len(s.waiting) > 0 && len(s.running) < s.slots {
-		q := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		s.running = append(s.running, q)
+	for len(s.waiting) > 0 {
+		next, fewest := 0, s.slots+1
+		for i, q := range s.waiting {
+			if n := s.slotsOf(q.gen); n < fewest {
+				next, fewest = i, n
+			}
+		}
+		if len(s.running) >= s.slots && !s.vacate(fewest) {
+			return
+		}
+		if q := s.waiting[next]; q.gen.ctx.Err() == nil {
+			s.running = append(s.running, q)
+		}
+		s.waiting = slices.Delete(s.waiting, next, next+1)
 	}
+}
+
+func (s *scheduler) slotsOf(g *generation) (n int) {
+	for _, q := range s.running {
+		if q.gen == g {
+			n++
+		}
+	}
+	return n
+}
+
+// vacate frees a slot: that of a reader who is late, or, for a call that has none, one of a call that
+// has several. Who loses a slot keeps its keys and values and its place at the head of the queue.
+func (s *scheduler) vacate(has int) bool {
+	at, most := -1, 1
+	for i, q := range s.running {
+		if q.late {
+			q.parked = true
+			s.running = slices.Delete(s.running, i, i+1)
+			return true
+		}
+		if n := s.slotsOf(q.gen); has == 0 && q.fresh && n > most {
+			at, most = i, n
+		}
+	}
+	if at < 0 {
+		return false
+	}
+	q := s.running[at]
+	s.running = slices.Delete(s.running, at, at+1)
+	s.waiting = append(s.waiting, q)
+	return true
 }
 
 // leave takes out the sequences that are gone.
@@ -209,6 +256,10 @@ func (s *scheduler) step() {
 			o.seq.err = fault(r.Err)
 		case o.seq != nil:
 			s.heads = append(s.heads, head{owner: o, state: r.State})
+			if q := o.seq; q.state != nil {
+				q.ids = append(q.ids, r.Token)
+				copy(q.state, r.State)
+			}
 		case r.Err != nil:
 			o.feed.err = fault(r.Err)
 		default:
@@ -307,7 +358,7 @@ func (s *scheduler) runHeads() {
 		s.pool.Run(len(now), func(w, i int) {
 			h, row := &now[i], s.logits[i*s.vocab:(i+1)*s.vocab]
 			if h.seq != nil {
-				h.err = h.seq.sample(row, s.weights[w])
+				h.err = h.seq.sample(row, &s.scratch[w])
 			} else {
 				h.err = h.feed.logits(w, h.i, row)
 			}

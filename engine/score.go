@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"slices"
 )
 
@@ -15,11 +14,11 @@ type Scored struct {
 }
 
 // Score returns log p(ids[i] | parent, ids[..i]) and the distribution's statistics for every i,
-// with the top most probable tokens at each place. The last id itself is not fed, so scoring a single
+// with what stats asks for at each place. The last id itself is not fed, so scoring a single
 // token after a prefix costs no more than its logits.
 //
 // Hooks act on the ids as they are fed.
-func (e *Engine) Score(ctx context.Context, parent *Prefix, ids []int32, top int, hooks ...Hook) ([]Scored, error) {
+func (e *Engine) Score(ctx context.Context, parent *Prefix, ids []int32, stats Stats, hooks ...Hook) ([]Scored, error) {
 	cache, err := e.begin(parent, ids)
 	if err != nil {
 		return nil, err
@@ -28,8 +27,8 @@ func (e *Engine) Score(ctx context.Context, parent *Prefix, ids []int32, top int
 	if err != nil {
 		return nil, err
 	}
-	if top < 0 {
-		return nil, fmt.Errorf("engine: top is %d; it must not be negative", top)
+	if err := stats.check(e.info.Vocab); err != nil {
+		return nil, err
 	}
 	out := make([]Scored, len(ids))
 	for i, id := range ids {
@@ -39,12 +38,15 @@ func (e *Engine) Score(ctx context.Context, parent *Prefix, ids []int32, top int
 		return out, nil
 	}
 	f := &feed{ctx: ctx, cache: cache, ids: slices.Clone(ids[:len(ids)-1]), hook: hook}
-	if parent != nil {
+	if parent.Len() > 0 {
+		if parent, err = e.whole(ctx, parent); err != nil {
+			return nil, err
+		}
 		f.lead = parent.state
 	}
-	f.logits = func(_, i int, row []float32) error {
+	f.logits = func(worker, i int, row []float32) error {
 		t := &out[i+1]
-		d, ok := describe(row, top)
+		d, ok := describe(row, e.sched.scratch[worker].weights, &stats)
 		if !ok {
 			return ErrNotFinite
 		}

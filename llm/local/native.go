@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"gnothi/engine"
 	"gnothi/engine/token"
 	"gnothi/llm"
 )
@@ -48,7 +49,7 @@ func (m *Model) Score(ctx context.Context, ids []int32, top int) ([]llm.Token, e
 	if err := m.fits(ids); err != nil {
 		return nil, err
 	}
-	scored, err := m.engine.Score(ctx, nil, ids, top)
+	scored, err := m.engine.Score(ctx, nil, ids, engine.Stats{Top: top})
 	if err != nil {
 		return nil, known(err)
 	}
