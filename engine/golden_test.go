@@ -15,18 +15,28 @@ import (
 )
 
 // modelPath returns the default model's file, or skips.
-func modelPath(t testing.TB) string {
+func modelPath(t testing.TB) string { return goldenModels[0].path(t) }
+
+// goldenModel is a real model with reference values.
+type goldenModel struct{ name, env, golden string }
+
+var goldenModels = []goldenModel{
+	{"smollm2-135m", "GNOTHI_TEST_MODEL", "smollm2"},
+	{"gemma3-270m", "GNOTHI_TEST_GEMMA", "gemma3"},
+}
+
+func (m goldenModel) path(t testing.TB) string {
 	t.Helper()
-	path := os.Getenv("GNOTHI_TEST_MODEL")
+	path := os.Getenv(m.env)
 	if path == "" {
 		dir, err := os.UserCacheDir()
 		if err != nil {
 			t.Skip(err)
 		}
-		path = filepath.Join(dir, "gnothi", "models", "smollm2-135m.gguf")
+		path = filepath.Join(dir, "gnothi", "models", m.name+".gguf")
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Skip("the model is not here (gnothi model pull smollm2-135m, or set GNOTHI_TEST_MODEL): ", err)
+		t.Skipf("the model is not here (gnothi model pull %s, or set %s): %v", m.name, m.env, err)
 	}
 	return path
 }
@@ -126,11 +136,17 @@ func measure(e *engine.Engine, g goldenPrompt) (r result, err error) {
 	return r, err
 }
 
-// TestGolden compares every number the engine gives with a float64 reference on the real model.
+// TestGolden compares every number the engine gives with a float64 reference on the real models.
 func TestGolden(t *testing.T) {
+	for _, m := range goldenModels {
+		t.Run(m.name, m.logits)
+	}
+}
+
+func (m goldenModel) logits(t *testing.T) {
 	var file struct{ Prompts []goldenPrompt }
-	path := modelPath(t)
-	golden(t, "logits-smollm2.json", &file)
+	path := m.path(t)
+	golden(t, "logits-"+m.golden+".json", &file)
 	e := open(t, path, engine.Options{})
 	prompts := file.Prompts
 	if isGo(e) { // some twenty times slower
@@ -223,6 +239,12 @@ func TestGolden(t *testing.T) {
 }
 
 func TestGoldenHidden(t *testing.T) {
+	for _, m := range goldenModels {
+		t.Run(m.name, m.hidden)
+	}
+}
+
+func (m goldenModel) hidden(t *testing.T) {
 	var file struct {
 		States []struct {
 			Name      string
@@ -239,8 +261,8 @@ func TestGoldenHidden(t *testing.T) {
 			} `json:"final_norm"`
 		}
 	}
-	path := modelPath(t)
-	golden(t, "hidden-smollm2.json", &file)
+	path := m.path(t)
+	golden(t, "hidden-"+m.golden+".json", &file)
 	e := open(t, path, engine.Options{})
 	worst := 0.0
 	for _, g := range file.States {
