@@ -44,6 +44,11 @@ type Belief struct {
 	Spend        Spend                 `json:"spend"`
 	Clarify      string                `json:"clarify,omitempty"` // the question to ask back, if that is the decision
 	Error        string                `json:"error,omitempty"`
+	// OverBudget names the ceiling (calls, tokens or dollars) that kept the policy from
+	// spending what it wanted to: the answer is the best so far.
+	OverBudget string `json:"over_budget,omitempty"`
+	// InsteadOf is the model that was asked first and failed, where Model is another.
+	InsteadOf string `json:"instead_of,omitempty"`
 	// Audit tells that the answer was picked at random to be labelled.
 	Audit bool `json:"audit,omitempty"`
 

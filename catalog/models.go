@@ -1,10 +1,13 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +42,19 @@ type ModelOptions struct {
 	// Timeout is how long a model behind an API may stay silent, until its answer
 	// begins and between two parts of it; 0 is the provider's default.
 	Timeout time.Duration
-	// Price is what a token costs; nil is not known. Local models cost nothing.
+	// Connect, FirstByte and Idle limit the parts of a call each by itself: until
+	// there is a connection, until the answer begins, between two parts of it; 0 is
+	// Timeout, or the provider's default.
+	Connect, FirstByte, Idle time.Duration
+	// Guards, if set, hold the breaker and the retry budget of each upstream.
+	Guards *llm.Guards
+	// Fallback names the models, as specifications or aliases, that a gateway asks
+	// in order where this one fails.
+	Fallback []string
+	// Abilities remembers what servers can do; nil finds out anew.
+	Abilities *Abilities
+	// Price is what a token costs; nil is what the price table says, if anything.
+	// Local models cost nothing.
 	Price *llm.Price
 	// Pull finds the file of a local model, fetching it if need be.
 	Pull func(ctx context.Context, name string) (local.File, error)
@@ -99,11 +114,13 @@ func (o ModelOptions) limited(m llm.Model) llm.Model {
 	return m
 }
 
-// Alias reads an alias of the configuration: model, api_key_env, key_header, input_usd and
+// Alias reads an alias of the configuration: model, api_key_env, key_header, input_usd, cached_usd and
 // output_usd (dollars a million tokens), rpm and tpm (requests and tokens a
-// minute) and concurrency (requests in flight, or "adaptive").
+// minute), concurrency (requests in flight, or "adaptive"), connect, first_byte
+// and idle (times such as 30s) and fallback (a list of models).
 func (o *ModelOptions) Alias(def map[string]any) error {
 	var input, output float64
+	cached := math.NaN()
 	var priced bool
 	for key, value := range def {
 		var ok bool
@@ -117,6 +134,17 @@ func (o *ModelOptions) Alias(def map[string]any) error {
 		case "input_usd":
 			input, ok = number(value)
 			priced = true
+		case "cached_usd":
+			cached, ok = number(value)
+			priced = true
+		case "connect":
+			o.Connect, ok = span(value)
+		case "first_byte":
+			o.FirstByte, ok = span(value)
+		case "idle":
+			o.Idle, ok = span(value)
+		case "fallback":
+			o.Fallback, ok = names(value)
 		case "output_usd":
 			output, ok = number(value)
 			priced = true
@@ -133,7 +161,7 @@ func (o *ModelOptions) Alias(def map[string]any) error {
 			n, ok = whole(value)
 			o.Limit.Concurrency = int(n)
 		default:
-			return fmt.Errorf("unknown field %q: want model, api_key_env, key_header, input_usd, output_usd, rpm, tpm or concurrency", key)
+			return fmt.Errorf("unknown field %q: want model, api_key_env, key_header, input_usd, cached_usd, output_usd, rpm, tpm, concurrency, connect, first_byte, idle or fallback", key)
 		}
 		if !ok {
 			return fmt.Errorf("%s: %v is not what belongs there", key, value)
@@ -144,7 +172,10 @@ func (o *ModelOptions) Alias(def map[string]any) error {
 	}
 	if priced {
 		// Dollars a million tokens are thousands of nano-dollars a token.
-		o.Price = &llm.Price{Input: int64(input * 1000), Output: int64(output * 1000), Cached: int64(input * 1000)}
+		if math.IsNaN(cached) {
+			cached = input
+		}
+		o.Price = &llm.Price{Input: int64(math.Round(input * 1000)), Output: int64(math.Round(output * 1000)), Cached: int64(math.Round(cached * 1000))}
 	}
 	return nil
 }
@@ -157,6 +188,25 @@ func number(v any) (float64, bool) {
 		return n, n >= 0
 	}
 	return 0, false
+}
+
+// span reads a time such as 30s.
+func span(v any) (time.Duration, bool) {
+	s, _ := v.(string)
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= time.Millisecond && d <= 24*time.Hour
+}
+
+// names reads a list of names.
+func names(v any) (out []string, ok bool) {
+	list, ok := v.([]any)
+	for _, item := range list {
+		s, isText := item.(string)
+		if ok = ok && isText && s != ""; ok {
+			out = append(out, s)
+		}
+	}
+	return out, ok
 }
 
 // whole reads a number of at least 1.
@@ -201,10 +251,10 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 		}
 	case "openai", "responses":
 		name, url := splitURL(name)
-		m, err = openai.New(name, o.openai(url, provider == "responses"))
+		m, err = o.openai(name, url, provider == "responses")
 	case "anthropic":
 		name, url := splitURL(name)
-		m, err = anthropic.New(name, anthropic.Options{BaseURL: url, APIKey: o.key("ANTHROPIC_API_KEY"), FirstByte: o.Timeout, Idle: o.Timeout})
+		m, err = anthropic.New(name, anthropic.Options{BaseURL: url, APIKey: o.key("ANTHROPIC_API_KEY"), Connect: o.Connect, FirstByte: cmp.Or(o.FirstByte, o.Timeout), Idle: cmp.Or(o.Idle, o.Timeout)})
 	case "script":
 		m, err = script.Open(name)
 		o.Price = &llm.Price{}
@@ -215,18 +265,45 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 	if err != nil {
 		return nil, nil, fmt.Errorf("model %s: %w", spec, err)
 	}
-	return llm.Retry(o.limited(llm.Metered(m, o.Price)), llm.RetryOptions{}), closer, nil
+	if price, ok := PriceOf(m.ID()); ok && o.Price == nil {
+		o.Price = &price.Price
+	}
+	m = o.limited(llm.Metered(m, o.Price))
+	if remote := provider == "openai" || provider == "responses" || provider == "anthropic"; remote && o.Guards != nil {
+		return o.Guards.Of(m.ID()).Wrap(m, llm.RetryOptions{}), closer, nil
+	}
+	return llm.Retry(m, llm.RetryOptions{}), closer, nil
 }
 
-// openai gives the options of a server that speaks one of OpenAI's protocols.
-func (o ModelOptions) openai(url string, responses bool) openai.Options {
-	out := openai.Options{BaseURL: url, APIKey: o.key("OPENAI_API_KEY"), Responses: responses, FirstByte: o.Timeout, Idle: o.Timeout}
+// openai makes the model of a server that speaks one of OpenAI's protocols.
+func (o ModelOptions) openai(name, url string, responses bool) (llm.Model, error) {
+	out := openai.Options{BaseURL: url, APIKey: o.key("OPENAI_API_KEY"), Responses: responses, Connect: o.Connect, FirstByte: cmp.Or(o.FirstByte, o.Timeout), Idle: cmp.Or(o.Idle, o.Timeout)}
 	if o.KeyHeader != "" && out.APIKey != "" {
 		out.Header = http.Header{}
 		out.Header.Set(o.KeyHeader, out.APIKey)
 		out.APIKey = ""
 	}
-	return out
+	m, err := openai.New(name, out)
+	if err != nil || o.Abilities == nil {
+		return m, err
+	}
+	id := m.ID()
+	out.Abilities = o.Abilities.believed(id)
+	// A seed for each choice would make a call of each: that is for whoever states it.
+	delete(out.Abilities, llm.Seeded)
+	if u, err := neturl.Parse(id.Host); err == nil && nearby(u.Hostname()) {
+		return openai.New(name, out) // what listens on this machine changes from day to day; what it lacks is found out at no cost
+	}
+	out.Learned = func(a llm.Ability, can bool) {
+		_ = o.Abilities.Note(id, llm.Finding{Ability: a, Can: can, Why: "as an answer showed", At: time.Now().UTC().Truncate(time.Second)}) // a disk that takes nothing is no reason to fail
+	}
+	return openai.New(name, out)
+}
+
+// nearby tells a host that is this machine.
+func nearby(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // localOptions keeps what every short question begins with evaluated, also on

@@ -28,12 +28,15 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := g.plan(raw)
+	p, err := g.plan(raw, clientOf(r.Context()))
 	if err != nil {
 		return err
 	}
 	about := noteOf(r.Context())
 	about.model, about.policy = p.name, p.spec
+	if g.LogPrompts {
+		about.prompt = p.question().Text
+	}
 	ctx, answered, cancel := limit(r.Context(), g.Timeout)
 	defer cancel()
 	ctx = llm.WithHeader(ctx, g.fromClient(r.Header, p.direct && p.call.N <= 1))
@@ -44,6 +47,13 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return reason(ctx, err)
 	}
+	g.tell(w, about, a)
+	a.envelope.Extra = map[string]json.RawMessage{"gnothi": a.json()}
+	return answerJSON(w, openai.EncodeResponse(a.told(p), a.envelope))
+}
+
+// tell writes what headers say of an answer, and notes it for the log.
+func (g *Gateway) tell(w http.ResponseWriter, about *note, a *answer) {
 	for name, value := range a.result.Header {
 		w.Header().Set(name, value)
 	}
@@ -52,8 +62,6 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("X-Gnothi-Decision", string(a.belief.Decision))
 	about.decision = string(a.belief.Decision)
-	a.envelope.Extra = map[string]json.RawMessage{"gnothi": a.json()}
-	return answerJSON(w, openai.EncodeResponse(a.told(p), a.envelope))
 }
 
 // limit gives a request its time; answered lifts the limit.
@@ -93,12 +101,13 @@ func (a *answer) told(p *plan) *llm.Result {
 
 func (a *answer) json() json.RawMessage { return encode(a.belief) }
 
-// answer asks the plan's model under its policy. Events of a direct call go to
-// stream, the samples of a deliberation are counted by progress.
-func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) error, progress func(int)) (*answer, error) {
+// ask asks the plan's model under its policy. Events of a direct call go to
+// stream, the samples of a deliberation are counted by progress. A failure comes
+// with what is known of the belief.
+func (g *Gateway) ask(ctx context.Context, p *plan, stream func(llm.Event) error, progress func(int)) (*answer, error) {
 	paid := &receipts{Model: p.model, panicked: g.panicked}
 	options := []gnothi.Option{
-		gnothi.WithCalibrators(g.Calibrators), gnothi.WithRule(p.rule), gnothi.WithLimits(p.limits), gnothi.WithSeed(p.seed), gnothi.WithProgress(progress),
+		gnothi.WithCalibrators(g.Calibrators), gnothi.WithRule(p.rule), gnothi.WithSeed(p.seed), gnothi.WithProgress(progress),
 	}
 	var passed *relay
 	if p.direct {
@@ -111,11 +120,19 @@ func (g *Gateway) answer(ctx context.Context, p *plan, stream func(llm.Event) er
 	if err != nil {
 		return nil, err
 	}
+	ctx, ledger := p.account(ctx)
 	b, err := mind.Deliberate(ctx, p.question(), p.form(), p.request)
 	g.metrics.spent(b.Spend)
+	if p.wallMS += b.Spend.WallMS; p.insteadOf != "" { // what the one before it cost as well
+		b.InsteadOf, b.Spend = p.insteadOf, gnothi.SpendOf(ledger, time.Duration(p.wallMS)*time.Millisecond)
+	}
+	if over := ledger.Refused(); over != nil && err == nil {
+		if b.OverBudget = over.What; p.over == overError {
+			err = over
+		}
+	}
 	if err != nil {
-		g.record(ctx, p, nil, b, reason(ctx, err))
-		return nil, err
+		return &answer{belief: b}, err
 	}
 	a := &answer{belief: b, envelope: p.envelope()}
 	if p.direct {
@@ -145,6 +162,9 @@ func withheld(d control.Decision) bool {
 
 // op is the client's own request as one operation.
 func (p *plan) op(stream func(llm.Event) error) llm.Op {
+	if p.endpoint != "" {
+		return llm.Op{Kind: llm.Pass, Endpoint: p.endpoint, Body: p.body, Request: p.request, Role: "answer", Stream: stream}
+	}
 	op := llm.Op{Request: p.request, Indices: llm.Range(0, max(1, p.call.N)), Role: "answer", Stream: stream}
 	if p.model.ID().Provider != "openai" { // that one passes the client's own seed on
 		op.Seed = p.call.Seed

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 
 	"gnothi/control"
 	"gnothi/llm"
+	"gnothi/llm/openai"
 	"gnothi/monitor"
 	"gnothi/monitor/calibrate"
 	"gnothi/store"
@@ -52,8 +52,24 @@ type Options struct {
 	Withheld string
 	// Timeout bounds a request, a stream up to its first event; default 10m.
 	Timeout time.Duration
-	// APIKey, if set, has to come with every request but health checks and the page.
+	// APIKey, if set, has to come with every request but health checks and the page,
+	// unless one of Keys does.
 	APIKey string
+	// Keys are those of clients, each with its own limits ([CheckKeys]). Day bounds
+	// what all together spend a day, Books keeps count; nil counts in memory.
+	Keys  []Key
+	Day   llm.Limits
+	Books *Books
+	// OverBudget says what becomes of an answer for which a ceiling left less than
+	// its policy wanted, where the request does not: answer (the best so far, marked;
+	// the default) or error.
+	OverBudget string
+	// Fallback are asked in turn where Model fails before anything was delivered.
+	Fallback []llm.Model
+	// Guards are the breakers before the upstreams, for readyz and metrics.
+	Guards *llm.Guards
+	// LogPrompts puts questions into the log.
+	LogPrompts bool
 	// Native is set for a model in this process, Upstream for one behind an
 	// OpenAI-compatible server.
 	Native   Native
@@ -129,6 +145,17 @@ func New(o Options) (*Gateway, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Minute
 	}
+	if err := CheckKeys(o.Keys); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if o.OverBudget != "" && o.OverBudget != overAnswer && o.OverBudget != overError {
+		return nil, fmt.Errorf("gateway: over budget %q: want answer or error", o.OverBudget)
+	}
+	if o.Books == nil {
+		if o.Books, err = OpenBooks(context.Background(), BookOptions{}); err != nil {
+			return nil, fmt.Errorf("gateway: %w", err)
+		}
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -162,27 +189,22 @@ func (g *Gateway) routes() error {
 	}
 	completions, responses := g.completions, endpoint(g.onlyUpstream)
 	if g.Upstream != nil {
-		if completions, err = g.forward("completions"); err != nil {
-			return err
-		}
-		if responses, err = g.forward("responses"); err != nil {
-			return err
-		}
+		completions, responses = g.pass(openai.Completions), g.pass(openai.Responses)
 	}
 	for _, r := range []struct {
 		method, path string
 		serve        endpoint
 	}{
-		{"POST", "/v1/chat/completions", g.chat},
-		{"POST", "/v1/completions", completions},
-		{"POST", "/v1/responses", responses},
+		{"POST", "/v1/chat/completions", g.paid(g.chat)},
+		{"POST", "/v1/completions", g.paid(completions)},
+		{"POST", "/v1/responses", g.paid(responses)},
 		{"POST", "/v1/feedback", g.feedback},
 		{"GET", "/v1/models", g.listModels},
 		{"GET", "/v1/models/{model...}", g.oneModel},
 		{"POST", "/tokenize", g.tokenize},
 		{"POST", "/detokenize", g.detokenize},
 		{"POST", "/apply-template", g.applyTemplate},
-		{"GET", "/metrics", g.metrics.serve},
+		{"GET", metricsPath, g.metrics.serve},
 		{"GET", "/healthz", alive},
 		{"GET", "/readyz", g.ready},
 		{"GET", "/{$}", g.home},
@@ -208,7 +230,7 @@ func (g *Gateway) routes() error {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
 
 // note is what the log says of a request beside the obvious.
-type note struct{ model, policy, decision string }
+type note struct{ key, model, policy, decision, prompt string }
 
 type noteKey struct{}
 
@@ -260,10 +282,13 @@ func (g *Gateway) access(r *http.Request, out *recorder, about *note, took time.
 		slog.String("method", r.Method), slog.String("path", clip(r.URL.Path)), slog.Int("status", out.status),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 	}
-	for _, a := range []struct{ key, value string }{{"model", about.model}, {"policy", about.policy}, {"decision", about.decision}} {
+	for _, a := range []struct{ key, value string }{{"key", about.key}, {"model", about.model}, {"policy", about.policy}, {"decision", about.decision}} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, clip(a.value)))
 		}
+	}
+	if about.prompt != "" {
+		attrs = append(attrs, slog.String("prompt", about.prompt))
 	}
 	if f := (*failure)(nil); errors.As(err, &f) {
 		attrs = append(attrs, slog.Int("failed", f.status), slog.String("code", f.code))
@@ -301,12 +326,17 @@ func (g *Gateway) guard(w http.ResponseWriter, r *http.Request, method, path str
 	if err := g.origins.Check(r); err != nil {
 		return &failure{status: http.StatusForbidden, kind: badRequest, code: "cross_origin", message: "requests from the pages of other sites are refused"}
 	}
-	switch {
-	case g.APIKey == "" && !addressed(r.Host):
+	if !g.Guarded() && !addressed(r.Host) {
 		// A page whose name was made to point here would count as the same site.
 		return &failure{status: http.StatusForbidden, kind: badRequest, code: "unknown_host", message: fmt.Sprintf("without an API key only localhost and addresses are served, not the host %.100q", r.Host)}
-	case g.APIKey != "" && !open(path) && !g.knows(r) && (!isPage(path) || !g.knowsPassword(w, r)):
-		return &failure{status: http.StatusUnauthorized, kind: badRequest, code: "invalid_api_key", message: "the API key is missing or wrong: send it as Authorization: Bearer KEY"}
+	}
+	k, err := g.admits(w, r, path)
+	if err != nil {
+		return err
+	}
+	if k != operator {
+		noteOf(r.Context()).key = k.Name
+		r = r.WithContext(context.WithValue(r.Context(), clientKey{}, k))
 	}
 	return serve(w, r)
 }
@@ -340,17 +370,6 @@ func (g *Gateway) panicked(p any) error {
 	}
 	g.Log.Error("panic", "panic", what, "stack", string(debug.Stack()))
 	return &failure{status: http.StatusInternalServerError, kind: "server_error", code: "internal_error", message: "an internal error; the log has more"}
-}
-
-// knows compares keys by their hashes, in a time that does not depend on them.
-func (g *Gateway) knows(r *http.Request) bool {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return g.isKey(strings.TrimSpace(given)) && ok
-}
-
-func (g *Gateway) isKey(given string) bool {
-	sum := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(sum[:], g.keySum[:]) == 1
 }
 
 // addressed tells hosts that nobody can make point elsewhere.

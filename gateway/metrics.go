@@ -28,6 +28,7 @@ type metrics struct {
 	decisions *prometheus.CounterVec
 	answers   *prometheus.CounterVec
 	feedback  *prometheus.CounterVec
+	fallbacks prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -47,11 +48,12 @@ func newMetrics() *metrics {
 		usd:       prometheus.NewCounter(counter("spend_usd_total", "Dollars spent, where prices are known.")),
 		decisions: prometheus.NewCounterVec(counter("decisions_total", "What was done with answers, by policy."), []string{"policy", "decision"}),
 		answers:   prometheus.NewCounterVec(counter("answers_total", "Answers by the standing of their probability: calibrated, prior, uncalibrated."), []string{"calibration"}),
+		fallbacks: prometheus.NewCounter(counter("fallbacks_total", "Times another model was asked because one failed.")),
 		feedback:  prometheus.NewCounterVec(counter("feedback_total", "Verdicts on answers."), []string{"correct"}),
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		m.requests, m.seconds, m.inFlight, m.calls, m.cached, m.tokens, m.usd, m.decisions, m.answers, m.feedback,
+		m.requests, m.seconds, m.inFlight, m.calls, m.cached, m.tokens, m.usd, m.decisions, m.answers, m.feedback, m.fallbacks,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})

@@ -148,9 +148,9 @@ type home struct {
 const latest = 8
 
 func (g *Gateway) home(w http.ResponseWriter, r *http.Request) error {
-	h := home{view: g.view(g.Name, "home", 0), Model: g.Name, Policy: g.Policy, Policies: g.PolicyNames, HasKey: g.APIKey != ""}
+	h := home{view: g.view(g.Name, "home", 0), Model: g.Name, Policy: g.Policy, Policies: g.PolicyNames, HasKey: g.Guarded()}
 	// Whoever has no key sees what this is, and no trials.
-	if h.Shown = g.Trials != nil && (g.APIKey == "" || g.sentPassword(r)); h.Shown {
+	if h.Shown = g.Trials != nil && (!g.Guarded() || g.sentPassword(r)); h.Shown {
 		var err error
 		if h.list, err = g.list(r.Context(), filters{}, 0, 0, latest); err != nil {
 			return err
@@ -162,8 +162,8 @@ func (g *Gateway) home(w http.ResponseWriter, r *http.Request) error {
 
 // sentPassword tells whether a browser sent the key without being asked.
 func (g *Gateway) sentPassword(r *http.Request) bool {
-	_, password, ok := r.BasicAuth()
-	return ok && g.isKey(password)
+	k := g.find(password(r))
+	return k != nil && k.Admin
 }
 
 // withTrials serves a page that needs trials.

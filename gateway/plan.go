@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
@@ -25,6 +26,9 @@ type wish struct {
 		Calls  int64   `json:"calls"`
 		Tokens int64   `json:"tokens"`
 		USD    float64 `json:"usd"`
+		// Over says what becomes of an answer that would have needed more: answer or
+		// error.
+		Over string `json:"over"`
 	} `json:"budget"`
 	// Observe asks for log-probabilities under direct, for the belief only.
 	Observe bool `json:"observe"`
@@ -42,7 +46,7 @@ func decodeWish(raw json.RawMessage) (w wish, err error) {
 			}
 			return w, invalid(param, "%s: want %s, not %s", param, wrongType.Type, wrongType.Value)
 		}
-		return w, invalid("gnothi", "gnothi: %s; it has policy, threshold, hedge, budget {calls, tokens, usd} and observe", strings.TrimPrefix(err.Error(), "json: "))
+		return w, invalid("gnothi", "gnothi: %s; it has policy, threshold, hedge, budget {calls, tokens, usd, over} and observe", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	for _, p := range []struct {
 		name  string
@@ -52,38 +56,57 @@ func decodeWish(raw json.RawMessage) (w wish, err error) {
 			return w, invalid("gnothi."+p.name, "gnothi.%s: %v is not a probability", p.name, *p.value)
 		}
 	}
+	if o := w.Budget.Over; o != "" && o != overAnswer && o != overError {
+		return w, invalid("gnothi.budget.over", "gnothi.budget.over: %.40q: want answer, for the best answer so far, or error", o)
+	}
 	if b := w.Budget; b.Calls < 0 || b.Tokens < 0 || b.USD < 0 || b.USD > 1e6 {
 		return w, invalid("gnothi.budget", "gnothi.budget: has to be of ceilings above 0")
 	}
 	return w, nil
 }
 
+// What becomes of an answer for which a ceiling left less than its policy wanted.
+const (
+	overAnswer = "answer"
+	overError  = "error"
+)
+
 // plan is what to do for one request.
 type plan struct {
+	key     *Key   // of whoever asks
 	id      string // of the answer, unless the upstream gives one
 	name    string // of the model, as served or as the upstream knows it
 	model   llm.Model
 	request llm.Request
 	call    openai.Call
-	spec    string // of the policy
-	policy  control.Policy
-	direct  bool
-	rule    control.Rule
-	limits  llm.Limits
-	seed    uint64
+	// endpoint and body are set where the client's own body is passed on.
+	endpoint string
+	body     json.RawMessage
+	spec     string // of the policy
+	policy   control.Policy
+	direct   bool
+	rule     control.Rule
+	limits   llm.Limits
+	over     string      // answer or error
+	ledger   *llm.Ledger // of the request, whichever model is asked
+	next     []llm.Model // to be asked where model fails
+	seed     uint64
+	// insteadOf is the model that failed, where model stands in for it.
+	insteadOf string
+	wallMS    int64 // of all models asked
 	// strip tells that log-probabilities are for the belief, not for the client.
 	strip bool
 	// includeUsage tells that a stream is to end with its usage.
 	includeUsage bool
 }
 
-// plan reads a chat request.
-func (g *Gateway) plan(body []byte) (*plan, error) {
+// plan reads a chat request of a key.
+func (g *Gateway) plan(body []byte, k *Key) (*plan, error) {
 	req, call, err := openai.DecodeRequest(body)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{id: newID("chatcmpl-"), request: req, call: call, strip: !req.LogProbs, limits: g.Limits, seed: g.Seed}
+	p := &plan{key: k, id: newID("chatcmpl-"), request: req, call: call, strip: !req.LogProbs, limits: g.Limits, seed: g.Seed}
 	var w wish
 	if raw, ok := req.Extra["gnothi"]; ok {
 		if w, err = decodeWish(raw); err != nil {
@@ -95,19 +118,9 @@ func (g *Gateway) plan(body []byte) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, spec := range []string{w.Policy, named, g.Policy} {
-		if spec != "" {
-			p.spec = spec
-			break
-		}
+	if err := g.under(p, w, named, g.Policy); err != nil {
+		return nil, err
 	}
-	if p.policy, err = g.Policies(p.spec); err != nil {
-		return nil, &failure{status: 400, kind: badRequest, code: "unknown_policy", param: "gnothi.policy", message: err.Error()}
-	}
-	p.direct = isDirect(p.policy)
-	p.limits.Calls = least(p.limits.Calls, w.Budget.Calls)
-	p.limits.Tokens = least(p.limits.Tokens, w.Budget.Tokens)
-	p.limits.NanoUSD = least(p.limits.NanoUSD, int64(math.Ceil(w.Budget.USD*1e9)))
 	if call.Seed != 0 {
 		p.seed = call.Seed
 	}
@@ -129,6 +142,29 @@ func (g *Gateway) plan(body []byte) (*plan, error) {
 		return p, p.pass(w)
 	}
 	return p, p.deliberate(g.MaxTokens)
+}
+
+// under puts a request under the policy that it wishes, that its model's name
+// ends with, or else another, and under its own ceilings.
+func (g *Gateway) under(p *plan, w wish, named, otherwise string) (err error) {
+	if err := p.key.mayAsk(p.name, cmp.Or(w.Policy, named)); err != nil {
+		return err
+	}
+	if p.endpoint == "" {
+		otherwise = cmp.Or(p.key.Policy, otherwise)
+	}
+	p.spec = cmp.Or(w.Policy, named, otherwise)
+	if p.policy, err = g.Policies(p.spec); err != nil {
+		return &failure{status: 400, kind: badRequest, code: "unknown_policy", param: "gnothi.policy", message: err.Error()}
+	}
+	p.direct = isDirect(p.policy)
+	wished := llm.Limits{Calls: w.Budget.Calls, Tokens: w.Budget.Tokens, NanoUSD: int64(math.Ceil(w.Budget.USD * 1e9))}
+	p.limits = p.limits.Least(p.key.Limits).Least(wished)
+	p.over = cmp.Or(w.Budget.Over, g.OverBudget, overAnswer)
+	if p.model == g.Model && p.endpoint == "" {
+		p.next = g.Fallback
+	}
+	return nil
 }
 
 // isDirect tells the policy that only passes on, by whatever name.
@@ -193,14 +229,6 @@ func (p *plan) form() string {
 // envelope is what stands around the answer.
 func (p *plan) envelope() openai.Envelope {
 	return openai.Envelope{ID: p.id, Created: time.Now().Unix(), Model: p.name}
-}
-
-// least gives the lower of two ceilings, of which 0 is none.
-func least(a, b int64) int64 {
-	if a == 0 || b == 0 {
-		return max(a, b)
-	}
-	return min(a, b)
 }
 
 // choose finds the model of a name, and the policy that the name may end with.

@@ -38,13 +38,3 @@ func (g *Gateway) run(w http.ResponseWriter, r *http.Request) error {
 	http.StripPrefix(prefix, pages).ServeHTTP(w, r)
 	return nil
 }
-
-// knowsPassword is for browsers, which can send no key but in the form of a
-// password: it is asked for the pages of runs, whoever the user is.
-func (g *Gateway) knowsPassword(w http.ResponseWriter, r *http.Request) bool {
-	if _, password, ok := r.BasicAuth(); ok && g.isKey(password) {
-		return true
-	}
-	w.Header().Set("WWW-Authenticate", `Basic realm="gnothi: the API key is the password", charset="UTF-8"`)
-	return false
-}

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 )
@@ -77,6 +78,9 @@ func (l Limits) Left(used Spend) Limits {
 	return Limits{left(l.Calls, used.Calls), left(l.Tokens, used.Tokens()), left(l.NanoUSD, used.NanoUSD)}
 }
 
+// Least gives the lower of each ceiling.
+func (l Limits) Least(o Limits) Limits { return l.least(o, 0) }
+
 // least gives the lower of each, where the value none is no ceiling.
 func (l Limits) least(o Limits, none int64) Limits {
 	low := func(a, b int64) int64 {
@@ -117,6 +121,7 @@ type Ledger struct {
 	spent    Spend
 	reserved Spend
 	roles    map[string]Spend
+	refused  *BudgetError
 }
 
 // NewLedger opens an account, which may be within others: what it spends they
@@ -132,7 +137,7 @@ func (l *Ledger) Sub() *Ledger { return NewLedger(Limits{}, l) }
 func (l *Ledger) Limits() Limits {
 	low := l.limits
 	for _, a := range l.within {
-		low = low.least(a.Limits(), 0)
+		low = low.Least(a.Limits())
 	}
 	return low
 }
@@ -176,6 +181,9 @@ func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error
 		settle, err := a.Reserve(most, role)
 		if err != nil {
 			settleAll(Spend{})
+			l.mu.Lock()
+			l.refuse(err)
+			l.mu.Unlock()
 			return nil, err
 		}
 		settles = append(settles, settle)
@@ -185,6 +193,7 @@ func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error
 	if err == nil {
 		l.reserved = l.reserved.Plus(most)
 	}
+	l.refuse(err)
 	l.mu.Unlock()
 	if err != nil {
 		settleAll(Spend{})
@@ -198,6 +207,20 @@ func (l *Ledger) Reserve(most Spend, role string) (settle func(Spend), err error
 		l.spent = l.spent.Plus(actual)
 		l.roles[role] = l.roles[role].Plus(actual)
 	}, nil
+}
+
+func (l *Ledger) refuse(err error) {
+	if over := (*BudgetError)(nil); errors.As(err, &over) {
+		l.refused = over
+	}
+}
+
+// Refused tells which ceiling kept a call from being made; nil: none did. It was
+// reached by the work as a whole, whatever became of it without that call.
+func (l *Ledger) Refused() *BudgetError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused
 }
 
 // Charge implements [Account].
