@@ -69,6 +69,10 @@ func add[In interface{ ceilings() *Budget }, Out any](s *Server, d tool, run fun
 			return nil, res, err
 		}
 		c.ledger = llm.NewLedger(limits)
+		if err := s.slots.Acquire(ctx, 1); err != nil {
+			return nil, res, err
+		}
+		defer s.slots.Release(1)
 		res, err = run(llm.WithLedger(ctx, c.ledger), c, in)
 		return nil, res, err
 	})

@@ -4,13 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -19,6 +22,8 @@ import (
 	"gnothi/gateway/mcp"
 	"gnothi/llm"
 	"gnothi/llm/script"
+	"gnothi/monitor"
+	"gnothi/monitor/calibrate"
 )
 
 // long is a ceiling for what must happen; nothing waits for it to pass.
@@ -560,5 +565,71 @@ func TestHostileTextIsData(t *testing.T) {
 		"am_i_sure":    {"question": hostile, "draft": hostile},
 	} {
 		use(t, session, name, arguments) // parses, and has the form that its schema says
+	}
+}
+
+// However many calls an agent makes at once, so many are worked on at a time.
+func TestConcurrencyIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, all = 3, 12
+		var busy atomic.Int64
+		release := make(chan struct{})
+		model := script.New(func(llm.Op, int) script.Reply {
+			busy.Add(1)
+			<-release
+			return script.Reply{Text: "Paris"}
+		})
+		session := inMemory(t, newServer(t, mcp.Options{Model: llm.Metered(model, nil), Concurrency: most}), nil)
+		var group sync.WaitGroup
+		for i := range all {
+			group.Go(func() {
+				use(t, session, "ask", object{"question": fmt.Sprintf("What is capital number %d?", i), "budget": object{"calls": 1}})
+			})
+		}
+		synctest.Wait()
+		if n := busy.Load(); n != most {
+			t.Errorf("%d calls are worked on, the bound is %d", n, most)
+		}
+		close(release)
+		group.Wait()
+		if n := busy.Load(); n != all {
+			t.Errorf("%d of %d calls were answered", n, all)
+		}
+	})
+}
+
+// Where scores of such answers were calibrated, a score comes with a probability.
+func TestScoreIsCalibrated(t *testing.T) {
+	key := calibrate.Key{Model: "script:geography", Policy: "auto", Form: "evidence"}
+	var examples []calibrate.Example
+	for i := range 200 {
+		right := i%2 == 0
+		agreement := 0.2 + 0.1*float64(i%4)
+		if right {
+			agreement += 0.4
+		}
+		examples = append(examples, calibrate.Example{
+			Right:    right,
+			Readings: []calibrate.Named{{Name: "consistency/agreement", Reading: monitor.Reading{Score: min(1, agreement), Raw: agreement}}},
+		})
+	}
+	calibrator, _, err := calibrate.Fit(key, "test", "200 made-up answers", examples, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := &calibrate.Set{}
+	set.Add(calibrator)
+	session := inMemory(t, newServer(t, mcp.Options{Calibrators: set, Evidence: key}), nil)
+	ask := func(samples ...string) gjson.Result {
+		return use(t, session, "score_answer", object{"question": capital, "answer": "Paris", "samples": samples})
+	}
+	sure, unsure := ask("Paris", "Paris", "Paris", "Paris"), ask("Lyon", "Nice", "Lyon", "Paris")
+	for _, r := range []gjson.Result{sure, unsure} {
+		if r.Get("calibration.status").String() != "calibrated" || r.Get("calibration.n").Int() != 200 || r.Get("interval.0").Float() > r.Get("probability").Float() || r.Get("spend.calls").Int() != 0 {
+			t.Errorf("%s", r.Raw)
+		}
+	}
+	if p, q := sure.Get("probability").Float(), unsure.Get("probability").Float(); p < 0.6 || q > 0.4 {
+		t.Errorf("%.2f where all agree, %.2f where one of four does", p, q)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+	"golang.org/x/sync/semaphore"
 
 	"gnothi"
 	"gnothi/control"
@@ -53,8 +54,10 @@ type Options struct {
 	Limits llm.Limits
 	Form   string
 	Seed   uint64
-	// Timeout bounds a call; default 10m.
-	Timeout time.Duration
+	// Timeout bounds a call, its waiting included; default 10m. Concurrency is how
+	// many calls are worked on at a time, the others wait; default 16.
+	Timeout     time.Duration
+	Concurrency int
 	// APIKey, if set, has to come with every HTTP request.
 	APIKey string
 	// Secrets are replaced wherever a result holds them; APIKey is one.
@@ -71,6 +74,7 @@ type Server struct {
 	server  *sdk.Server
 	handler http.Handler
 
+	slots    *semaphore.Weighted
 	requests sync.Map   // contexts of HTTP requests, by the header that hangUps gives them
 	verdicts sync.Mutex // guards what follows
 	tally    *judge.Tally
@@ -100,7 +104,7 @@ func New(o Options) (*Server, error) {
 		o.Secrets = append([]string{o.APIKey}, o.Secrets...)
 	}
 	o.Form, o.Seed, o.Timeout = cmp.Or(o.Form, "auto"), cmp.Or(o.Seed, 1), cmp.Or(o.Timeout, 10*time.Minute)
-	s := &Server{Options: o, tally: &judge.Tally{}}
+	s := &Server{Options: o, tally: &judge.Tally{}, slots: semaphore.NewWeighted(int64(max(1, cmp.Or(o.Concurrency, 16))))}
 	s.server = sdk.NewServer(&sdk.Implementation{Name: "gnothi", Title: "gnothi: know what you know", Version: cmp.Or(o.Version, "unknown")}, &sdk.ServerOptions{
 		Instructions: instructions,
 		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
