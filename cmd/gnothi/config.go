@@ -63,6 +63,8 @@ type config struct {
 	// otherwise; nil: models share no limiter.
 	limit    llm.LimitOptions
 	limiters *catalog.Limiters
+	// What is remembered of models' abilities is not believed.
+	doubting bool
 }
 
 type layer struct {

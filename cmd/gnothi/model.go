@@ -26,7 +26,7 @@ import (
 func modelCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "model",
-		Short: "Local models: list, fetch, inspect, remove",
+		Short: "Models: list, fetch, inspect, try, remove",
 		Long: `Local models are GGUF files that run in this process, pinned by their SHA-256.
 
 They live in GNOTHI_MODELS, or in gnothi/models in the user's cache folder. A
@@ -41,6 +41,7 @@ and holds it, then from where it is published; an interrupted pull goes on.`,
 		&cobra.Command{Use: "pull [NAME]", Short: "Fetch a known model, " + models.Default + " if none is named", Args: cobra.MaximumNArgs(1), ValidArgsFunction: names, RunE: modelPull},
 		&cobra.Command{Use: "info NAME|FILE.gguf", Short: "Show a model's architecture, sizes and metadata", Args: cobra.ExactArgs(1), RunE: modelInfo},
 		&cobra.Command{Use: "rm NAME", Short: "Delete a known model's file", Args: cobra.ExactArgs(1), ValidArgsFunction: names, RunE: modelRemove},
+		modelProbe(),
 	)
 	return cmd
 }
