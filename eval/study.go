@@ -117,6 +117,9 @@ func (s *Session) On(name string, i int, q monitor.Question, req llm.Request) *m
 	return t
 }
 
+// ErrNoItems says that a suite has nothing to ask about.
+var ErrNoItems = errors.New("no items")
+
 // Source is where items come from.
 type Source struct {
 	Dir  string     // the user's data; empty: none

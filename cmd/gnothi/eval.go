@@ -25,6 +25,7 @@ import (
 	"gnothi/internal/plot"
 	"gnothi/llm"
 	"gnothi/stats"
+	"gnothi/store"
 )
 
 func evalCmd() *cobra.Command {
@@ -35,33 +36,9 @@ func evalCmd() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(evalWorkCmd())
-	cmd.AddCommand(evalListCmd(), evalRunCmd(), evalResumeCmd(), evalReportCmd(), evalCompareCmd(), evalExportCmd(), evalPlanCmd())
+	cmd.AddCommand(evalListCmd(), evalRunCmd(), evalResumeCmd(), evalReportCmd(), evalCompareCmd(), evalExportCmd(), evalPlanCmd(), evalRmCmd())
 	cmd.AddCommand(evalImportCmd())
 	return cmd
-}
-
-func evalListCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:     "list",
-		Short:   "The studies",
-		Example: "  gnothi eval list",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var all []eval.Description
-			for _, s := range catalog.Suites() {
-				all = append(all, s.Describe())
-			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
-				return encode(cmd, all)
-			}
-			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "STUDY\tNEEDS\tABOUT")
-			for _, d := range all {
-				fmt.Fprintf(t, "%s\t%s\t%s\n", d.Name, d.Needs, d.About)
-			}
-			return t.Flush()
-		},
-	}
 }
 
 type evalOptions struct {
@@ -364,12 +341,12 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 	told()
 	bar.done()
 	if report == nil {
-		if errors.Is(err, eval.ErrChanged) {
-			err = usage(err)
-		}
-		return err
+		return runError(err)
 	}
 	interrupted := errors.Is(err, llm.ErrStopped)
+	if interrupted && report.Outcomes.Unasked == 0 { // it came too late to keep anything from being asked
+		interrupted, err = false, nil
+	}
 	if err == nil || interrupted || errors.Is(err, eval.ErrNoModel) {
 		err = errors.Join(writeReport(context.WithoutCancel(cmd.Context()), folder, suite, report, 0), err)
 	}
@@ -398,6 +375,15 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 		return fmt.Errorf("study %s: %d of %d items failed", report.Study, report.Outcomes.Failed, done)
 	}
 	return nil
+}
+
+// runError makes what is wrong with a run's data, or with what was kept of it,
+// wrong usage.
+func runError(err error) error {
+	if errors.Is(err, eval.ErrChanged) || errors.Is(err, eval.ErrNoItems) || errors.Is(err, store.ErrForeign) {
+		return usage(err)
+	}
+	return err
 }
 
 // freeFolder gives the first of NAME-1, NAME-2 and so on that is not there.

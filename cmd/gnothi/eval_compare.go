@@ -54,7 +54,7 @@ together for how many there are (Holm).`,
 			}
 			c, err := eval.Compare(suite, sides[0], sides[1])
 			if err != nil {
-				return err
+				return runError(err)
 			}
 			if out != "" {
 				if err := writeComparison(cmd.Context(), out, c, folders[0], folders[1]); err != nil {
@@ -182,7 +182,7 @@ func evalExportCmd() *cobra.Command {
 			run := interchange.Run{Header: folder.Header}
 			if format == "inspect" {
 				if run.Report, err = folder.Report(cmd.Context(), suite); err != nil {
-					return err
+					return runError(err)
 				}
 			}
 			w := cmd.OutOrStdout()
@@ -191,9 +191,9 @@ func evalExportCmd() *cobra.Command {
 				if err != nil {
 					return usage(err)
 				}
-				return errors.Join(write(f, run, folder.Records(cmd.Context(), 0)), f.Close())
+				return errors.Join(runError(write(f, run, folder.Records(cmd.Context(), 0))), f.Close())
 			}
-			return write(w, run, folder.Records(cmd.Context(), 0))
+			return runError(write(w, run, folder.Records(cmd.Context(), 0)))
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "jsonl", "jsonl, csv, or inspect (a log that Inspect opens)")

@@ -28,6 +28,7 @@ type runProgress struct {
 	mu   sync.Mutex
 	bar  *progressbar.ProgressBar
 	seen bool
+	last eval.Progress
 }
 
 func newRunProgress(cmd *cobra.Command, name string, limits *catalog.Limiters) *runProgress {
@@ -39,18 +40,30 @@ func newRunProgress(cmd *cobra.Command, name string, limits *catalog.Limiters) *
 func (r *runProgress) set(p eval.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.seen {
+	if r.last = p; !r.seen {
 		return
 	}
 	if r.bar == nil {
-		r.bar = progressbar.NewOptions(p.Total, progressbar.OptionSetWriter(r.w), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		r.bar = progressbar.NewOptions(p.Total, progressbar.OptionSetWriter(r.w), progressbar.OptionShowCount(),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 		if p.Before > 0 { // what was done before is no part of the pace
 			r.bar.AddMax(-p.Before)
 		}
 	}
-	r.bar.Describe(r.name + " " + outcomeWords(p.Outcomes) + spendWords(p.Spend) + r.flight())
+	r.bar.Describe(r.name + " " + outcomeWords(p.Outcomes) + spendWords(p.Spend) + r.pace() + r.flight())
 	_ = r.bar.Set(p.Done - p.Before)
+}
+
+// pace is how fast items were done, once some were.
+func (r *runProgress) pace() string {
+	n, took := r.last.Done-r.last.Before, time.Since(r.start)
+	if n == 0 || took <= 0 {
+		return ""
+	}
+	if a := float64(n) / took.Minutes(); a < 60 {
+		return fmt.Sprintf(", %.3g a minute", a)
+	}
+	return fmt.Sprintf(", %.3g a second", float64(n)/took.Seconds())
 }
 
 func (r *runProgress) flight() string {
@@ -84,7 +97,14 @@ func (r *runProgress) tell(dir string, report *eval.Report) {
 			fmt.Fprintf(r.w, "%s: up to %d calls at once, %d at the end (%s), %d throttled\n", name, s.Highest, s.Limit, s.Why, s.Throttled)
 		}
 	}
-	fmt.Fprintf(r.w, "%d items in %s; kept in %s\n", report.N-report.Outcomes.Unasked, time.Since(r.start).Round(10*time.Millisecond), filepath.ToSlash(dir))
+	r.mu.Lock()
+	before := r.last.Before
+	r.mu.Unlock()
+	earlier := ""
+	if before > 0 {
+		earlier = fmt.Sprintf(", %d before", before)
+	}
+	fmt.Fprintf(r.w, "%d items in %s%s; kept in %s\n", report.N-report.Outcomes.Unasked-before, time.Since(r.start).Round(10*time.Millisecond), earlier, filepath.ToSlash(dir))
 }
 
 // outcomeWords counts what there is, apart.

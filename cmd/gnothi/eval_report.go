@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,8 @@ func evalReportCmd() *cobra.Command {
 		Long: `Measure what a run holds, without any call, and write FOLDER/report.json and
 FOLDER/report.html: one page with figures, charts and a choice of the items, to
 look at, print or publish. Of a run that still goes on, the report is of what is
-done.`,
+done. Where the folder takes no files the figures are printed all the same; with
+--items, which is about report.html, that is an error.`,
 		Example: `  gnothi eval report runs/qa-1
   gnothi eval report runs/qa-1 --items 500
   gnothi eval report runs/qa-1 --json | jq .measures`,
@@ -34,15 +36,18 @@ done.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, folder.Close()) }()
-			report, err := folder.Report(cmd.Context(), suite)
-			if err != nil {
-				return err
-			}
 			if items < 0 {
 				return usagef("--items %d: want 0 or more", items)
 			}
-			if err := writeReport(cmd.Context(), folder, suite, report, cmp.Or(items, -1)); err != nil {
-				return err
+			report, err := folder.Report(cmd.Context(), suite)
+			if err != nil {
+				return runError(err)
+			}
+			err = writeReport(cmd.Context(), folder, suite, report, cmp.Or(items, -1))
+			if place := (*fs.PathError)(nil); errors.As(err, &place) && !cmd.Flags().Changed("items") {
+				fmt.Fprintf(cmd.ErrOrStderr(), "report.json and report.html are not written: %v\n", err)
+			} else if err != nil {
+				return runError(err)
 			}
 			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 				return encode(cmd, report)

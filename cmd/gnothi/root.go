@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -43,7 +44,7 @@ OpenAI-compatible or Anthropic API.`,
 	cmd.Version = version()
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return usagef("%w: see --help", err)
+		return usagef("%w: see --help", flagError(err))
 	})
 	f := cmd.PersistentFlags()
 	f.Bool("json", false, "print JSON")
@@ -80,6 +81,23 @@ func markArgs(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		markArgs(c)
 	}
+}
+
+// flagError words a value that does not fit its flag without the names of the
+// functions that read it.
+func flagError(err error) error {
+	var wrong *pflag.InvalidValueError
+	if !errors.As(err, &wrong) || wrong.GetFlag() == nil {
+		return err
+	}
+	want, ok := map[string]string{
+		"bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint64": "a whole number of 0 or more",
+		"float64": "a number", "duration": "a time, such as 90s or 10m",
+	}[wrong.GetFlag().Value.Type()]
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("--%s %q: want %s", wrong.GetFlag().Name, wrong.GetValue(), want)
 }
 
 // callFlags are about each call, whatever it is for.
