@@ -46,6 +46,15 @@ func (p *Prefix) IDs() []int32 {
 	return slices.Clone(p.ids)
 }
 
+// Common is the number of leading tokens that p shares with ids.
+func (p *Prefix) Common(ids []int32) int {
+	n := 0
+	for p != nil && n < min(len(p.ids), len(ids)) && p.ids[n] == ids[n] {
+		n++
+	}
+	return n
+}
+
 // Cut returns the first n tokens of p, n within 0 and Len. It costs nothing: what is computed stays, and
 // what continues from the cut pays for its own tokens and, to generate or score right there, for the
 // last one of the cut.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 
 	"gnothi/engine"
@@ -27,6 +26,11 @@ type Options struct {
 	// Constant are texts that many prompts begin with. They are evaluated once
 	// and kept, in memory and in CacheDir.
 	Constant []string
+	// KVMemory bounds the bytes that the keys and values of earlier prompts and
+	// answers may take; those that were used longest ago go first. As much again
+	// (and a whole context at least) may be taken by prompts that are being answered;
+	// further requests wait until theirs is within it. 0 means 64 MiB.
+	KVMemory int64
 	// CacheDir holds evaluated constant texts between processes; empty: none does.
 	CacheDir string
 }
@@ -35,6 +39,7 @@ type Options struct {
 type Model struct {
 	engine  *engine.Engine
 	id      llm.ID
+	ends    []int32 // the tokens that end a turn
 	prompts *prompts
 }
 
@@ -50,7 +55,12 @@ func Open(f File, o Options) (*Model, error) {
 		}
 	}
 	m := &Model{engine: e, id: llm.ID{Provider: "local", Name: f.Name, Weights: f.SHA256}}
-	m.prompts = newPrompts(e, o.Constant, o.CacheDir)
+	for tok, id := e.Tokenizer(), int32(0); int(id) < tok.Vocab(); id++ {
+		if id == tok.EOS() || tok.EOG(id) {
+			m.ends = append(m.ends, id)
+		}
+	}
+	m.prompts = newPrompts(e, o)
 	return m, nil
 }
 
@@ -66,7 +76,7 @@ func (m *Model) ID() llm.ID { return m.id }
 // Can implements llm.Model.
 func (m *Model) Can(a llm.Ability) bool {
 	switch a {
-	case llm.LogProbs, llm.Several, llm.Distribution, llm.RawPrompt, llm.ScoreText, llm.Seeded, llm.Streaming, llm.Hidden:
+	case llm.LogProbs, llm.Several, llm.Distribution, llm.RawPrompt, llm.ScoreText, llm.Seeded, llm.Streaming, llm.Hidden, llm.Schema:
 		return true
 	}
 	return false
@@ -100,6 +110,18 @@ func (m *Model) fits(ids []int32) error {
 
 // complete generates or scores what comes after a prompt.
 func (m *Model) complete(ctx context.Context, op llm.Op, ids []int32) (*llm.Result, error) {
+	var each engine.Sampling
+	if op.Kind != llm.Score {
+		var err error
+		if each, err = m.sampling(op.Request, len(ids)); err != nil {
+			return nil, err
+		}
+	}
+	release, err := m.prompts.reserve(ctx, len(ids))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	prefix, cached, err := m.prompts.evaluate(ctx, ids)
 	if err != nil {
 		return nil, known(err)
@@ -108,7 +130,7 @@ func (m *Model) complete(ctx context.Context, op llm.Op, ids []int32) (*llm.Resu
 	if op.Kind == llm.Score {
 		err = m.score(ctx, op, prefix, res)
 	} else {
-		err = m.generate(ctx, op, prefix, res)
+		err = m.generate(ctx, op, each, prefix, res)
 	}
 	if err != nil {
 		return nil, known(err)
@@ -127,7 +149,7 @@ func known(err error) error {
 
 // unsupported are fields of a request that would change the answer and that a
 // local model cannot honour; any other unknown field is ignored.
-var unsupported = map[string]llm.Ability{"tools": llm.Tools, "functions": llm.Tools, "response_format": llm.Schema, "audio": "audio", "logit_bias": "logit_bias"}
+var unsupported = map[string]llm.Ability{"tools": llm.Tools, "functions": llm.Tools, "audio": "audio"}
 
 func (m *Model) accepts(r llm.Request) error {
 	for field, ability := range unsupported {
@@ -198,8 +220,12 @@ func (m *Model) trace(ctx context.Context, op llm.Op, ids []int32) (*llm.Result,
 	if last < 0 {
 		return nil, errors.New("trace: the prompt is empty")
 	}
+	release, err := m.prompts.reserve(ctx, len(ids))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if last > 0 {
-		var err error
 		if prefix, cached, err = m.prompts.evaluate(ctx, ids[:last]); err != nil {
 			return nil, known(err)
 		}
@@ -234,13 +260,19 @@ func (m *Model) score(ctx context.Context, op llm.Op, prefix *engine.Prefix, res
 	return nil
 }
 
-func (m *Model) generate(ctx context.Context, op llm.Op, prefix *engine.Prefix, res *llm.Result) error {
+func (m *Model) generate(ctx context.Context, op llm.Op, each engine.Sampling, prefix *engine.Prefix, res *llm.Result) error {
 	n := op.N()
 	writers := make([]*writer, n)
 	samplings := make([]engine.Sampling, n)
 	for k := range n {
 		writers[k] = newWriter(m, op, op.Index(k))
-		samplings[k] = m.sampling(op, op.Index(k), prefix.Len())
+		samplings[k] = each
+		if samplings[k].Seed = llm.SeedOf(op.Seed, op.Index(k)); samplings[k].Seed == 0 {
+			samplings[k].Seed = rand.Uint64()
+		}
+	}
+	if n == 1 {
+		samplings[0].Done = m.prompts.remember // what a conversation goes on from
 	}
 	var failed error
 	err := m.engine.Generate(ctx, prefix, samplings, func(seq int, s engine.Step) bool {
@@ -265,29 +297,6 @@ func (m *Model) generate(ctx context.Context, op llm.Op, prefix *engine.Prefix, 
 		res.Choices = append(res.Choices, c)
 	}
 	return nil
-}
-
-func (m *Model) sampling(op llm.Op, index, prompt int) engine.Sampling {
-	r := op.Request
-	s := engine.Sampling{Seed: llm.SeedOf(op.Seed, index), Temperature: 1, TopK: r.TopK, Stop: m.ends(), Stats: engine.Stats{Top: r.TopLogProbs}, MaxTokens: m.engine.Info().Context - prompt}
-	if s.Seed == 0 {
-		s.Seed = rand.Uint64()
-	}
-	if r.MaxTokens > 0 {
-		s.MaxTokens = min(s.MaxTokens, r.MaxTokens)
-	}
-	for from, to := range map[*float64]*float64{r.Temperature: &s.Temperature, r.TopP: &s.TopP, r.MinP: &s.MinP} {
-		if from != nil {
-			*to = *from
-		}
-	}
-	return s
-}
-
-// ends lists the tokens that end a turn.
-func (m *Model) ends() []int32 {
-	tok := m.engine.Tokenizer()
-	return slices.DeleteFunc([]int32{tok.EOS()}, func(id int32) bool { return id < 0 })
 }
 
 // token translates a token and its figures.

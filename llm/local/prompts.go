@@ -1,36 +1,41 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"gnothi/engine"
 	"gnothi/engine/token"
 )
 
-// prompts keeps evaluated prompts: the latest, since one question is asked in
-// many ways from the same words on, and the constant beginnings, also on disk.
-// Keys and values of what is kept bound its memory.
+// prompts keeps evaluated prompts and what was answered to them: a conversation
+// goes on from there, and one question is asked in many ways from the same words
+// on. The constant beginnings are kept always, and on disk.
 type prompts struct {
 	engine *engine.Engine
 	dir    string
+	keep   int64 // bytes that recent may take
+	flight *semaphore.Weighted
+	most   int64 // bytes of flight
 
 	mu       sync.Mutex
 	constant []*constant
-	recent   []evaluated // latest last
+	recent   []*engine.Prefix // latest last
 }
 
-// keepTokens bounds the recent prompts, in tokens; one takes 46 kB on the
-// default model.
-const keepTokens = 1024
-
-type evaluated struct {
-	ids    []int32
-	prefix *engine.Prefix
-}
+const (
+	keepBytes = 64 << 20
+	// keepEntries bounds the search for a beginning.
+	keepEntries = 128
+	// shareTokens is the shortest beginning of another prompt that is worth sharing.
+	shareTokens = 32
+)
 
 // constant is a beginning that is evaluated when a prompt first needs it.
 type constant struct {
@@ -39,15 +44,27 @@ type constant struct {
 	prefix *engine.Prefix
 }
 
-func newPrompts(e *engine.Engine, texts []string, dir string) *prompts {
-	p := &prompts{engine: e, dir: dir}
+func newPrompts(e *engine.Engine, o Options) *prompts {
+	info := e.Info()
+	p := &prompts{engine: e, dir: o.CacheDir, keep: cmp.Or(o.KVMemory, keepBytes)}
+	p.most = max(p.keep, int64(info.Context)*int64(info.KVBytes))
+	p.flight = semaphore.NewWeighted(p.most)
 	tok := e.Tokenizer()
-	for _, s := range texts {
+	for _, s := range o.Constant {
 		if ids := tok.Encode(s, token.Options{AddSpecial: true}); len(ids) > 0 {
 			p.constant = append(p.constant, &constant{ids: ids})
 		}
 	}
 	return p
+}
+
+// reserve waits until there is room for a prompt of n tokens.
+func (p *prompts) reserve(ctx context.Context, n int) (release func(), err error) {
+	bytes := min(int64(n)*int64(p.engine.Info().KVBytes), p.most)
+	if err := p.flight.Acquire(ctx, bytes); err != nil {
+		return nil, err
+	}
+	return func() { p.flight.Release(bytes) }, nil
 }
 
 // evaluate gives the state after a prompt, and how many of its tokens did not
@@ -57,62 +74,65 @@ func (p *prompts) evaluate(ctx context.Context, ids []int32) (*engine.Prefix, in
 	if err != nil {
 		return nil, 0, err
 	}
-	n := len(best.ids)
+	n := best.Len()
 	if n == len(ids) {
-		return best.prefix, n, nil
+		return best, n, nil
 	}
-	prefix, err := p.engine.Prefill(ctx, best.prefix, ids[n:])
+	prefix, err := p.engine.Prefill(ctx, best, ids[n:])
 	if err != nil {
 		return nil, 0, err
 	}
-	p.remember(evaluated{ids, prefix})
+	p.remember(prefix)
 	return prefix, n, nil
 }
 
 // longest finds the longest evaluated beginning of a prompt.
-func (p *prompts) longest(ctx context.Context, ids []int32) (evaluated, error) {
+func (p *prompts) longest(ctx context.Context, ids []int32) (*engine.Prefix, error) {
 	best := p.longestRecent(ids)
 	for _, c := range p.constant {
-		if len(c.ids) > len(best.ids) && beginsWith(ids, c.ids) {
+		if len(c.ids) > best.Len() && len(ids) >= len(c.ids) && slices.Equal(ids[:len(c.ids)], c.ids) {
 			prefix, err := p.constantPrefix(ctx, c)
 			if err != nil {
-				return best, err
+				return nil, err
 			}
-			best = evaluated{c.ids, prefix}
+			best = prefix
 		}
 	}
 	return best, nil
 }
 
-func (p *prompts) longestRecent(ids []int32) (best evaluated) {
+func (p *prompts) longestRecent(ids []int32) (best *engine.Prefix) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := -1
 	for i, e := range p.recent {
-		if len(e.ids) > len(best.ids) && beginsWith(ids, e.ids) {
-			best, at = e, i
+		n := e.Common(ids)
+		if n < e.Len() {
+			// Cut short, it keeps all of its memory alive, so a good part should be of use. The
+			// prompt's last token is evaluated anew, for the state behind it.
+			n = min(n, len(ids)-1)
+			if n < shareTokens || 2*n < e.Len() {
+				continue
+			}
+		}
+		if n > best.Len() {
+			best, at = e.Cut(n), i
 		}
 	}
 	if at >= 0 {
-		p.recent = append(slices.Delete(p.recent, at, at+1), best)
+		e := p.recent[at]
+		p.recent = append(slices.Delete(p.recent, at, at+1), e)
 	}
 	return best
 }
 
-func beginsWith(ids, start []int32) bool {
-	return len(ids) >= len(start) && slices.Equal(ids[:len(start)], start)
-}
-
-func (p *prompts) remember(e evaluated) {
+// remember keeps a prompt, or a prompt and its answer, within the limit.
+func (p *prompts) remember(prefix *engine.Prefix) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.recent = append(p.recent, e)
-	total := 0
-	for i := len(p.recent) - 1; i >= 0; i-- {
-		if total += len(p.recent[i].ids); total > keepTokens && i < len(p.recent)-1 {
-			p.recent = slices.Delete(p.recent, 0, i+1)
-			return
-		}
+	p.recent = append(p.recent, prefix)
+	for len(p.recent) > keepEntries || len(p.recent) > 0 && engine.KVMemory(p.recent...) > p.keep {
+		p.recent = slices.Delete(p.recent, 0, 1)
 	}
 }
 

@@ -45,9 +45,11 @@ func (w *writer) step(s engine.Step) (bool, error) {
 		w.cut(cut)
 		return false, w.end("stop")
 	}
-	if s.Finish == engine.Length {
-		w.choice.Text += w.dec.Flush()
+	switch s.Finish {
+	case engine.Length:
 		return false, w.end("length")
+	case engine.Complete:
+		return false, w.end("stop")
 	}
 	return true, w.stream(len(w.choice.Text) - w.held())
 }
