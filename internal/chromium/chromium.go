@@ -34,10 +34,14 @@ type Browser struct {
 // patience is for a machine that has much else to do.
 const patience = 2 * time.Minute
 
-// New starts Chromium, or skips the test where there is none. It ends with the
-// test.
+// New starts Chromium, or skips the test where there is none; with
+// GNOTHI_CHROMIUM=must it fails it instead. It ends with the test.
 func New(t testing.TB) *Browser {
 	t.Helper()
+	skip := t.Skipf
+	if os.Getenv("GNOTHI_CHROMIUM") == "must" && !testing.Short() {
+		skip = t.Fatalf
+	}
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(name); err == nil {
@@ -46,7 +50,7 @@ func New(t testing.TB) *Browser {
 		}
 	}
 	if path == "" || testing.Short() {
-		t.Skip("no Chromium here, or -short: pages are looked at in a browser elsewhere (apt-get install chromium)")
+		skip("no Chromium here, or -short: pages are looked at in a browser elsewhere (apt-get install chromium)")
 	}
 	commands, to, err := os.Pipe()
 	if err != nil {
@@ -60,7 +64,7 @@ func New(t testing.TB) *Browser {
 		"--disable-component-update", "--no-first-run", "--hide-scrollbars", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
 	cmd.ExtraFiles = []*os.File{commands, events}
 	if err := cmd.Start(); err != nil {
-		t.Skipf("Chromium does not start: %v", err)
+		skip("Chromium does not start: %v", err)
 	}
 	_, _ = commands.Close(), events.Close()
 	b := &Browser{t: t, to: to, answers: map[int]chan json.RawMessage{}}
