@@ -1,12 +1,14 @@
 package eval
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,7 +50,7 @@ type Folder struct {
 	dir    string
 	where  string // what messages call it
 	run    Keeper
-	begun  map[int]Spend // items with calls of an earlier life, and what those cost
+	begun  map[int]Spend // items with calls of an earlier life, and what those cost; only read
 	shared bool          // others work on it too: any item may have such calls
 }
 
@@ -136,8 +138,9 @@ func (f *Folder) Close() error { return f.run.Close() }
 // takes its file away, so that the same command may be given again. Of one that
 // has begun it is Close.
 func (f *Folder) Discard() error {
+	begun := f.Header.Digest != "" || f.shared || f.holds()
 	err := f.run.Close()
-	if f.Header.Digest != "" || f.shared {
+	if begun {
 		return err
 	}
 	for _, end := range []string{"", "-wal", "-shm", ".lock"} {
@@ -149,31 +152,46 @@ func (f *Folder) Discard() error {
 	return err
 }
 
+// holds tells that there are calls or records, or that nobody can tell.
+func (f *Folder) holds() bool {
+	ctx := context.Background()
+	if f.run.Flush() != nil {
+		return true
+	}
+	for range f.run.Rows(ctx, 0, false) {
+		return true
+	}
+	begun, err := f.run.Begun(ctx)
+	return err != nil || len(begun) > 0
+}
+
+// Known implements [Log].
+func (f *Folder) Known() (items int, digest string) { return f.Header.Items, f.Header.Digest }
+
 // Begin implements [Log].
-func (f *Folder) Begin(ctx context.Context, items int, digest string) ([]Done, error) {
+func (f *Folder) Begin(ctx context.Context, items int, digest string) error {
 	if f.Header.Digest == "" {
 		f.Header.Items, f.Header.Digest = items, digest
 		raw, err := json.Marshal(f.Header)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return nil, f.run.SetHeader(ctx, raw)
+		return f.run.SetHeader(ctx, raw)
 	}
 	if f.Header.Digest != digest || f.Header.Items != items {
-		return nil, fmt.Errorf("run %s: %w: it had %d items, there are %d (digest %.8s, now %.8s): put the data back as they were, or begin a new run", f.where, ErrChanged, f.Header.Items, items, f.Header.Digest, digest)
+		return fmt.Errorf("run %s: %w: it had %d items, there are %d (digest %.8s, now %.8s): put the data back as they were, or begin a new run", f.where, ErrChanged, f.Header.Items, items, f.Header.Digest, digest)
 	}
-	done, err := f.Done(ctx)
-	if err != nil {
-		return nil, err
-	}
+	return nil
+}
+
+// Unfinished implements [Log]. Of a run that others work on, too, it gives nothing.
+func (f *Folder) Unfinished(ctx context.Context) (map[int]Spend, error) {
 	if f.shared {
-		return done, nil
+		return nil, nil
 	}
+	var err error
 	f.begun, err = f.unfinished(ctx)
-	for i, spend := range f.begun {
-		done = append(done, Done{Index: i, Spend: spend})
-	}
-	return done, err
+	return maps.Clone(f.begun), err
 }
 
 // unfinished gives what was paid for each item that has calls and no record.
@@ -196,22 +214,23 @@ func (f *Folder) unfinished(ctx context.Context) (map[int]Spend, error) {
 	return out, err
 }
 
-// Done lists what has a record, without reading the records.
-func (f *Folder) Done(ctx context.Context) ([]Done, error) {
-	var done []Done
-	for row, err := range f.run.Rows(ctx, 0, false) {
-		if err != nil {
-			return nil, err
+// Done implements [Log], without reading the records.
+func (f *Folder) Done(ctx context.Context) iter.Seq2[Done, error] {
+	return func(yield func(Done, error) bool) {
+		for row, err := range f.run.Rows(ctx, 0, false) {
+			d := Done{Index: row.Item, Key: row.Key, Outcome: row.Outcome}
+			if err == nil {
+				var s summary
+				if s, err = readSummary(row.Summary); err != nil {
+					err = fmt.Errorf("run %s: item %d: %w: %w", f.where, row.Item, err, store.ErrForeign)
+				}
+				d.Spend, _ = s.spend()
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
 		}
-		d := Done{Index: row.Item, Key: row.Key, Outcome: row.Outcome}
-		var s summary
-		if err := json.Unmarshal(row.Summary, &s); err != nil {
-			return nil, fmt.Errorf("run %s: item %d: %w: %w", f.where, row.Item, err, store.ErrForeign)
-		}
-		d.Spend, _ = s.spend()
-		done = append(done, d)
 	}
-	return done, nil
 }
 
 // summary is what counting needs of a record: calls, prompt tokens, completion
@@ -219,6 +238,30 @@ func (f *Folder) Done(ctx context.Context) ([]Done, error) {
 type summary [6]int64
 
 func (s summary) spend() (Spend, int64) { return Spend{s[0], s[1], s[2], s[3], s[4]}, s[5] }
+
+// readSummary reads what [Folder.Add] writes, whole numbers in brackets: hundreds
+// of thousands are read before a run goes on.
+func readSummary(b []byte) (s summary, err error) {
+	rest, ok := bytes.CutPrefix(b, []byte("["))
+	rest, closed := bytes.CutSuffix(rest, []byte("]"))
+	for i := range s {
+		n, size := int64(0), 0
+		for ; ok && size < len(rest) && size < 18 && rest[size] >= '0' && rest[size] <= '9'; size++ {
+			n = 10*n + int64(rest[size]-'0')
+		}
+		s[i], rest = n, rest[size:]
+		ok = ok && size > 0
+		if i < len(s)-1 {
+			var comma bool
+			rest, comma = bytes.CutPrefix(rest, []byte(","))
+			ok = ok && comma
+		}
+	}
+	if !ok || !closed || len(rest) > 0 {
+		return s, json.Unmarshal(b, &s) // says what is wrong, unless somebody wrote it otherwise
+	}
+	return s, nil
+}
 
 // body is the rest of it.
 type body struct {
@@ -260,9 +303,9 @@ func (f *Folder) Records(ctx context.Context, from int) iter.Seq2[Record, error]
 
 func (f *Folder) record(row store.Row) (Record, error) {
 	rec := Record{Study: f.Header.Study, Key: row.Key, Index: row.Item, Outcome: row.Outcome}
-	var s summary
 	var b body
-	if err := errors.Join(json.Unmarshal(row.Summary, &s), json.Unmarshal(row.Body, &b)); err != nil {
+	s, err := readSummary(row.Summary)
+	if err := errors.Join(err, json.Unmarshal(row.Body, &b)); err != nil {
 		return rec, fmt.Errorf("run %s: item %d: %w: %w", f.where, row.Item, err, store.ErrForeign)
 	}
 	rec.Spend, rec.WallMS = s.spend()
@@ -302,7 +345,7 @@ func (f *Folder) Forget(ctx context.Context, outcome string) (int64, error) {
 // Report measures what the run holds.
 func (f *Folder) Report(ctx context.Context, suite Suite) (*Report, error) {
 	if f.Header.Digest == "" {
-		return nil, fmt.Errorf("run %s: it was cut off before it had begun; resume it", f.where)
+		return nil, fmt.Errorf("run %s: it was cut off before all its items were counted; resume it", f.where)
 	}
 	report, err := NewReport(suite, f.Header.Model, f.Header.Items, f.Records(ctx, 0))
 	if err != nil || report.Outcomes.Unasked == 0 {

@@ -13,10 +13,17 @@ import (
 
 // Log is where a run is kept. It is safe for concurrent use.
 type Log interface {
-	// Begin says what the run is of: how many items, and a digest of them. A log
-	// of an earlier life of the same run says what is done, and what was paid for
-	// items that are not; of another run, it is an error that wraps [ErrChanged].
-	Begin(ctx context.Context, items int, digest string) ([]Done, error)
+	// Known is what the run was begun with: how many items, and a digest of them;
+	// none if that was not told yet.
+	Known() (items int, digest string)
+	// Begin tells that, once it is known; items may have been added by then. Of
+	// another run it is an error that wraps [ErrChanged].
+	Begin(ctx context.Context, items int, digest string) error
+	// Done gives the items that have a record, in their order.
+	Done(ctx context.Context) iter.Seq2[Done, error]
+	// Unfinished gives what an earlier life paid for each item that has calls and no
+	// record.
+	Unfinished(ctx context.Context) (map[int]Spend, error)
 	// Journal is where the calls of an item are written down; nil: nowhere.
 	Journal(item int) llm.Journal
 	// Add hands over what became of an item, after its calls. durable is called
@@ -28,7 +35,7 @@ type Log interface {
 	Records(ctx context.Context, from int) iter.Seq2[Record, error]
 }
 
-// Done is an item that has a record, or, with no outcome, one that has calls.
+// Done is an item that has a record.
 type Done struct {
 	Index   int
 	Key     string
@@ -49,21 +56,37 @@ type memory struct {
 	records map[int]Record
 }
 
+// Known implements [Log].
+func (m *memory) Known() (int, string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.items, m.digest
+}
+
 // Begin implements [Log].
-func (m *memory) Begin(_ context.Context, items int, digest string) ([]Done, error) {
+func (m *memory) Begin(_ context.Context, items int, digest string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.digest != "" && (m.digest != digest || m.items != items) {
-		return nil, fmt.Errorf("%w: it had %d items, there are %d", ErrChanged, m.items, items)
+		return fmt.Errorf("%w: it had %d items, there are %d", ErrChanged, m.items, items)
 	}
 	m.items, m.digest = items, digest
-	var done []Done
-	for _, r := range m.records {
-		done = append(done, Done{r.Index, r.Key, r.Outcome, r.Spend})
-	}
-	sortDone(done)
-	return done, nil
+	return nil
 }
+
+// Done implements [Log].
+func (m *memory) Done(ctx context.Context) iter.Seq2[Done, error] {
+	return func(yield func(Done, error) bool) {
+		for r, err := range m.Records(ctx, 0) {
+			if !yield(Done{r.Index, r.Key, r.Outcome, r.Spend}, err) {
+				return
+			}
+		}
+	}
+}
+
+// Unfinished implements [Log].
+func (m *memory) Unfinished(context.Context) (map[int]Spend, error) { return nil, nil }
 
 // Journal implements [Log].
 func (m *memory) Journal(int) llm.Journal { return nil }

@@ -2,21 +2,15 @@ package eval
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
-	"slices"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"gnothi/control"
 	"gnothi/llm"
@@ -50,113 +44,15 @@ type Progress struct {
 	Spend       Spend
 }
 
-// Task is an item to ask about.
-type Task struct {
-	Index int             `json:"index"` // its place in the run
-	Key   string          `json:"key"`   // hangs on the item alone
-	Item  json.RawMessage `json:"item"`
-}
-
-// plan is what there is to ask: the items are gone through once to make it.
-type plan struct {
-	suite  Suite
-	source func() Source
-	chosen []bool // of the items of the source; nil: all
-	keys   []string
-	digest string
-}
-
-// newPlan goes through the items.
-func newPlan(suite Suite, o Options) (*plan, error) {
-	name := suite.Describe().Name
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	p := &plan{suite: suite, source: func() Source {
-		s := o.Source
-		s.Rand = rand.New(rand.NewPCG(llm.Derive(o.Seed, "eval/"+name, 0), llm.Derive(o.Seed, "eval/"+name, 1)))
-		return s
-	}}
-	source := p.source()
-	var sums [][sha256.Size]byte
-	for raw, err := range suite.items(source) {
-		if err != nil {
-			return nil, err
-		}
-		sums = append(sums, sha256.Sum256(raw))
-	}
-	if n := source.N; n > 0 && n < len(sums) {
-		p.chosen = make([]bool, len(sums))
-		for _, i := range source.Rand.Perm(len(sums))[:n] {
-			p.chosen[i] = true
-		}
-	}
-	whole, seen := sha256.New(), make(map[uint64]int, len(sums))
-	for i, sum := range sums {
-		if p.chosen != nil && !p.chosen[i] {
-			continue
-		}
-		whole.Write(sum[:])
-		key, short := hex.EncodeToString(sum[:8]), binary.BigEndian.Uint64(sum[:8])
-		if seen[short]++; seen[short] > 1 { // items may be equal
-			key = fmt.Sprintf("%s-%d", key, seen[short])
-		}
-		p.keys = append(p.keys, key)
-	}
-	if len(p.keys) == 0 {
-		return nil, errors.New("no items")
-	}
-	p.digest = hex.EncodeToString(whole.Sum(nil)[:16])
-	return p, nil
-}
-
-// Count says how many items a run would have.
-func Count(suite Suite, o Options) (int, error) {
-	p, err := newPlan(suite, o)
-	if err != nil {
-		return 0, fmt.Errorf("study %s: %w", suite.Describe().Name, err)
-	}
-	return len(p.keys), nil
-}
-
-// tasks goes through the items once more.
-func (p *plan) tasks() iter.Seq2[Task, error] {
-	return func(yield func(Task, error) bool) {
-		place, index := -1, -1
-		for raw, err := range p.suite.items(p.source()) {
-			if place++; err == nil && (p.chosen != nil && (place >= len(p.chosen) || !p.chosen[place])) {
-				continue
-			}
-			index++
-			if err == nil && index >= len(p.keys) {
-				err = errors.New("there are more items than a moment ago")
-			}
-			if err != nil {
-				yield(Task{}, err)
-				return
-			}
-			if !yield(Task{index, p.keys[index], raw}, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Tasks says what there is to ask about: how many items, a digest of them, and the
-// items one after the other.
-func Tasks(suite Suite, o Options) (n int, digest string, tasks iter.Seq2[Task, error], err error) {
-	p, err := newPlan(suite, o)
-	if err != nil {
-		return 0, "", nil, fmt.Errorf("study %s: %w", suite.Describe().Name, err)
-	}
-	return len(p.keys), p.digest, p.tasks(), nil
-}
-
 // Run asks about every item of a suite and reports. When a budget ends, the
 // items that could not be asked are counted as such and the report is of the
 // others. With a cancelled context or a closed [Options.Stop] it returns the
 // reason and the report of what there is. With a log of an earlier life of the
 // run it asks only about what is missing.
+//
+// The first calls of a run may be made before all items have been gone through. An
+// item that cannot be had ends the run, without a report; what was asked by then
+// is kept, and a run that is begun with the same log once that is mended goes on.
 func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report, error) {
 	fail := func(err error) (*Report, error) {
 		return nil, fmt.Errorf("study %s: %w", suite.Describe().Name, err)
@@ -169,91 +65,37 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 	if err != nil {
 		return fail(err)
 	}
-	done, err := o.Log.Begin(ctx, len(p.keys), p.digest)
-	if err != nil {
-		return fail(err)
-	}
-	r := &tally{Progress: Progress{Total: len(p.keys)}, tell: o.Progress}
-	finished := make([]bool, len(p.keys))
-	unfinished := map[int]Spend{} // paid for items that have no record
-	for _, d := range done {
-		if d.Outcome == "" && d.Index >= 0 && d.Index < len(p.keys) {
-			unfinished[d.Index] = d.Spend
-			w.charge(d.Spend)
-			continue
-		}
-		if d.Index < 0 || d.Index >= len(p.keys) || d.Key != p.keys[d.Index] || !r.Outcomes.count(d.Outcome) {
-			return fail(fmt.Errorf("item %d of the run (key %s, outcome %q) is none of this suite: the run was changed by something else than gnothi; begin a new one", d.Index, d.Key, d.Outcome))
-		}
-		finished[d.Index] = true
-		r.Spend = r.Spend.Plus(d.Spend)
-		r.Before++
-		w.charge(d.Spend)
-	}
-	r.Done = r.Before
-	if o.Progress != nil {
-		o.Progress(r.Progress)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	down := &outage{most: max(leastOutage, 2*o.Concurrency)}
-	var group errgroup.Group
-	group.SetLimit(max(1, o.Concurrency))
-	gate := newGate(w.account)
-	var paid sync.Mutex // of unfinished
-	for task, err := range p.tasks() {
-		if err != nil {
-			cancel(err)
-		}
-		if ctx.Err() != nil || stopped(o.Stop) {
-			break
-		}
-		if finished[task.Index] {
-			continue
-		}
-		gate.enter()
-		group.Go(func() error {
-			var rec Record
-			defer func() { gate.leave(rec.Spend, rec.Outcome != OutcomeUnasked && rec.Outcome != "") }()
-			if ctx.Err() != nil || stopped(o.Stop) {
-				return nil
-			}
-			paid.Lock()
-			before := unfinished[task.Index]
-			delete(unfinished, task.Index)
-			paid.Unlock()
-			w.charge(before.negated()) // the journal charges it again, call by call
-			rec = w.Ask(ctx, task)
-			if rec.Outcome == OutcomeUnasked {
-				paid.Lock()
-				unfinished[task.Index] = rec.Spend
-				paid.Unlock()
-				return nil
-			}
-			for _, rec := range down.pass(rec, cancel) {
-				if err := o.Log.Add(rec, func() { r.add(rec.Outcome, rec.Spend) }); err != nil {
-					cancel(err)
-				}
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // no work returns an error: what became of an item is in its record
-	for _, rec := range down.rest() {
-		if err := o.Log.Add(rec, func() { r.add(rec.Outcome, rec.Spend) }); err != nil {
-			cancel(err)
-		}
+	r := &running{worker: w, tally: tally{tell: o.Progress}, earlier: newEarlier(), down: outage{most: max(leastOutage, 2*o.Concurrency)}, gate: newGate(w.account)}
+	ctx, r.cancel = context.WithCancelCause(ctx)
+	defer r.cancel(nil)
+	tasks := newFeed()
+	var looking sync.WaitGroup
+	looking.Go(func() { r.earlier.read(ctx, o.Log) })
+	looking.Go(func() { r.survey(ctx, p, tasks) })
+	lost := r.askAll(ctx, tasks.all(p, func(i int) bool { return r.finished != nil && r.finished[i] }))
+	looking.Wait()
+	for _, rec := range r.down.rest() {
+		r.add(rec)
 	}
 	err = o.Log.Flush()
+	if lost == nil {
+		lost = tasks.err // the run was stopped before it came to that
+	}
+	if lost != nil {
+		if r.asked {
+			lost = fmt.Errorf("%w; what was asked before is kept: once it is mended, resume the run", lost)
+		}
+		return fail(errors.Join(lost, err))
+	}
 	if cause := context.Cause(ctx); cause != nil && (err == nil || errors.Is(err, cause)) {
 		err = cause
 	}
 	if err == nil && stopped(o.Stop) {
 		err = llm.ErrStopped
 	}
-	report, reportErr := NewReport(suite, subject.Model.ID().String(), len(p.keys), o.Log.Records(context.WithoutCancel(ctx), 0))
+	report, reportErr := NewReport(suite, subject.Model.ID().String(), p.n, o.Log.Records(context.WithoutCancel(ctx), 0))
 	if report != nil {
-		report.Unfinished = sumSpend(unfinished)
+		report.Unfinished = sumSpend(r.earlier.unfinished)
 	}
 	if err == nil {
 		err = reportErr
@@ -262,6 +104,130 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 		err = fmt.Errorf("study %s: %w", suite.Describe().Name, err)
 	}
 	return report, err
+}
+
+// running is a run that goes on.
+type running struct {
+	worker *Worker
+	tally
+	earlier  *earlier
+	finished []bool     // in an earlier life; nil: there was none, or it is not known yet
+	paid     sync.Mutex // of earlier.unfinished
+	down     outage
+	gate     *gate
+	cancel   context.CancelCauseFunc
+	asked    bool // some item was
+}
+
+// survey goes through the items and feeds those that are to be asked. A run
+// without an earlier life asks meanwhile, others know first that their items are
+// the same.
+func (r *running) survey(ctx context.Context, p *plan, tasks *feed) {
+	log := r.worker.o.Log
+	items, digest := log.Known()
+	fresh := digest == "" && r.worker.o.N == 0
+	err := p.survey(ctx, func(t Task) {
+		if !r.earlier.has(t.Index) {
+			tasks.put(t, fresh && r.earlier.nothing())
+		}
+	})
+	r.earlier.has(math.MaxInt - 1) // all is read
+	if err == nil && digest != "" && (digest != p.digest || items != p.n) {
+		err = log.Begin(ctx, p.n, p.digest) // says what is wrong
+	}
+	if err == nil {
+		err = r.earlier.check(p, digest != "")
+	}
+	if err == nil {
+		err = log.Begin(ctx, p.n, p.digest)
+	}
+	if err == nil {
+		r.begin(p.n)
+	}
+	tasks.end(p.chosen != nil, err)
+}
+
+// begin takes over what an earlier life has done.
+func (r *running) begin(n int) {
+	e := r.earlier
+	if len(e.done) > 0 {
+		r.finished = make([]bool, n)
+		for _, k := range e.done {
+			r.finished[k.index] = true
+		}
+	}
+	r.worker.charge(e.spend)
+	r.worker.charge(sumSpend(e.unfinished))
+	r.start(n, len(e.done), e.outcomes, e.spend)
+	e.done = nil
+}
+
+// askAll asks about all tasks, so many at a time, and waits for the last. The error
+// is that of a task that could not be had.
+func (r *running) askAll(ctx context.Context, tasks iter.Seq2[Task, error]) error {
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	work := make(chan Task)
+	defer close(work)
+	workers := 0
+	for task, err := range tasks {
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil || stopped(r.worker.o.Stop) {
+			return nil
+		}
+		r.asked = true
+		r.gate.enter()
+		select {
+		case work <- task:
+			continue
+		default:
+		}
+		if workers >= max(1, r.worker.o.Concurrency) {
+			work <- task
+			continue
+		}
+		workers++
+		busy.Go(func() {
+			r.ask(ctx, task)
+			for task := range work { // a stack that has grown serves the next item too
+				r.ask(ctx, task)
+			}
+		})
+	}
+	return nil
+}
+
+// ask finds out about an item, and keeps what becomes of it.
+func (r *running) ask(ctx context.Context, task Task) {
+	var rec Record
+	defer func() { r.gate.leave(rec.Spend, rec.Outcome != OutcomeUnasked && rec.Outcome != "") }()
+	if ctx.Err() != nil || stopped(r.worker.o.Stop) {
+		return
+	}
+	unfinished := r.earlier.unfinished
+	r.paid.Lock()
+	before := unfinished[task.Index]
+	delete(unfinished, task.Index)
+	r.paid.Unlock()
+	r.worker.charge(before.negated()) // the journal charges it again, call by call
+	rec = r.worker.Ask(ctx, task)
+	if rec.Outcome == OutcomeUnasked {
+		r.paid.Lock()
+		unfinished[task.Index] = rec.Spend
+		r.paid.Unlock()
+		return
+	}
+	for _, rec := range r.down.pass(rec, r.cancel) {
+		r.add(rec)
+	}
+}
+
+func (r *running) add(rec Record) {
+	if err := r.worker.o.Log.Add(rec, func() { r.count(rec.Outcome, rec.Spend) }); err != nil {
+		r.cancel(err)
+	}
 }
 
 func sumSpend(of map[int]Spend) (sum Spend) {
@@ -345,16 +311,31 @@ func (r Record) NoModel() bool {
 type tally struct {
 	mu sync.Mutex
 	Progress
-	tell func(Progress)
+	tell func(Progress) // once the items are counted
 }
 
-func (t *tally) add(outcome string, spend Spend) {
+// start says how many items there are, and what was done before.
+func (t *tally) start(total, before int, outcomes Outcomes, spend Spend) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.Total, t.Before = total, before
+	if before > 0 { // otherwise some may be done by now
+		t.Done, t.Outcomes, t.Spend = before, outcomes, spend
+	}
+	t.told()
+}
+
+func (t *tally) count(outcome string, spend Spend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.Done++
 	t.Outcomes.count(outcome)
 	t.Spend = t.Spend.Plus(spend)
-	if t.tell != nil {
+	t.told()
+}
+
+func (t *tally) told() {
+	if t.tell != nil && t.Total > 0 {
 		t.tell(t.Progress)
 	}
 }
@@ -517,9 +498,4 @@ func (s Study[I, R]) ask(ctx context.Context, session *Session, raw json.RawMess
 		}
 	}
 	return out, outcome, nil
-}
-
-// sortDone puts what is done in order.
-func sortDone(done []Done) {
-	slices.SortFunc(done, func(a, b Done) int { return a.Index - b.Index })
 }

@@ -184,7 +184,7 @@ func (o importOptions) intoRun(cmd *cobra.Command) (importer, error) {
 			if !done {
 				return errors.Join(run.Close(), os.RemoveAll(o.folder))
 			}
-			_, err := run.Begin(ctx, n, hex.EncodeToString(digest.Sum(nil)))
+			err := run.Begin(ctx, n, hex.EncodeToString(digest.Sum(nil)))
 			if err = errors.Join(err, run.Flush(), run.Close()); err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%d answers kept in %s: eval report, compare and export read them\n", n, o.folder)
 			}

@@ -134,16 +134,13 @@ func (o *planOptions) learn(cmd *cobra.Command, p *runPlan) (err error) {
 	if folder.Header.Study != p.Study {
 		return usagef("--like %s: a run of %s, not of %s", o.like, folder.Header.Study, p.Study)
 	}
-	done, err := folder.Done(cmd.Context())
-	if err != nil {
-		return err
-	}
-	if len(done) == 0 {
-		return usagef("--like %s: nothing is done yet", o.like)
-	}
 	var spent eval.Spend
-	right, graded := 0, 0
-	for _, d := range done {
+	done, right, graded := 0, 0, 0
+	for d, err := range folder.Done(cmd.Context()) {
+		if err != nil {
+			return err
+		}
+		done++
 		spent = spent.Plus(d.Spend)
 		if d.Outcome == eval.OutcomeRight || d.Outcome == eval.OutcomeWrong {
 			graded++
@@ -152,10 +149,13 @@ func (o *planOptions) learn(cmd *cobra.Command, p *runPlan) (err error) {
 			}
 		}
 	}
+	if done == 0 {
+		return usagef("--like %s: nothing is done yet", o.like)
+	}
 	if graded > 0 && !cmd.Flags().Changed("rate") {
 		o.rate = min(max(float64(right)/float64(graded), 0.5/float64(graded)), 1-0.5/float64(graded))
 	}
-	scale := func(v int64) int64 { return int64(math.Ceil(float64(v) * float64(p.Items) / float64(len(done)))) }
+	scale := func(v int64) int64 { return int64(math.Ceil(float64(v) * float64(p.Items) / float64(done))) }
 	p.Expected = &eval.Spend{Calls: scale(spent.Calls), PromptTokens: scale(spent.PromptTokens), CompletionTokens: scale(spent.CompletionTokens),
 		NanoUSD: scale(spent.NanoUSD), Unpriced: scale(spent.Unpriced)}
 	return nil

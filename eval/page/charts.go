@@ -187,22 +187,19 @@ func maxCount(bins []stats.Bin) int {
 
 // costChart draws how many of the graded items come out right, by what they cost:
 // in five groups of equal size.
-func costChart(done []eval.Done) (plot.Chart, bool) {
+func costChart(done []brief) (plot.Chart, bool) {
 	type one struct{ cost, right float64 }
-	var all []one
-	priced := true
+	all := make([]one, 0, len(done))
+	priced := !slices.ContainsFunc(done, func(d brief) bool { return d.nanoUSD <= 0 })
 	for _, d := range done {
-		priced = priced && d.Spend.NanoUSD > 0
-	}
-	for _, d := range done {
-		if d.Outcome != eval.OutcomeRight && d.Outcome != eval.OutcomeWrong {
+		if !d.graded {
 			continue
 		}
-		x := one{cost: float64(d.Spend.PromptTokens + d.Spend.CompletionTokens)}
+		x := one{cost: float64(d.tokens)}
 		if priced {
-			x.cost = float64(d.Spend.NanoUSD) / 1e9
+			x.cost = float64(d.nanoUSD) / 1e9
 		}
-		if d.Outcome == eval.OutcomeRight {
+		if d.right {
 			x.right = 1
 		}
 		all = append(all, x)

@@ -19,15 +19,36 @@ const DefaultItems = 5000
 // is named in its list of failures, however many there are.
 const mostFailures = 10_000
 
+// brief is what a report keeps of every item that is done.
+type brief struct {
+	index                 int
+	failed, graded, right bool
+	tokens, nanoUSD       int64
+}
+
+// briefs goes through the items that are done.
+func briefs(ctx context.Context, f *eval.Folder) ([]brief, error) {
+	done := make([]brief, 0, max(0, min(f.Header.Items, 1<<20)))
+	for d, err := range f.Done(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		right := d.Outcome == eval.OutcomeRight
+		done = append(done, brief{d.Index, d.Outcome == eval.OutcomeFailed, right || d.Outcome == eval.OutcomeWrong, right,
+			d.Spend.PromptTokens + d.Spend.CompletionTokens, d.Spend.NanoUSD})
+	}
+	return done, nil
+}
+
 // choose picks the items that a report holds: those that failed, and up to most
 // of the others, by the seed of the run.
-func choose(done []eval.Done, most int, seed uint64) []int {
+func choose(done []brief, most int, seed uint64) []int {
 	var failed, others []int
 	for _, d := range done {
-		if d.Outcome == eval.OutcomeFailed {
-			failed = append(failed, d.Index)
+		if d.failed {
+			failed = append(failed, d.index)
 		} else {
-			others = append(others, d.Index)
+			others = append(others, d.index)
 		}
 	}
 	if len(others) > most {
@@ -81,14 +102,14 @@ var shortError = clip{text: 600}
 var digits = strings.NewReplacer("0", "", "1", "", "2", "", "3", "", "4", "", "5", "", "6", "", "7", "", "8", "", "9", "")
 
 // failed lists every item that failed, by reason, the most frequent first.
-func failed(ctx context.Context, f *eval.Folder, done []eval.Done) ([]failures, error) {
+func failed(ctx context.Context, f *eval.Folder, done []brief) ([]failures, error) {
 	var out []failures
 	at := map[string]int{}
 	for _, d := range done {
-		if d.Outcome != eval.OutcomeFailed {
+		if !d.failed {
 			continue
 		}
-		for rec, err := range f.Records(ctx, d.Index) {
+		for rec, err := range f.Records(ctx, d.index) {
 			if err != nil {
 				return nil, err
 			}
@@ -102,7 +123,7 @@ func failed(ctx context.Context, f *eval.Folder, done []eval.Done) ([]failures, 
 				at[reason] = i
 				out = append(out, failures{Error: words})
 			}
-			out[i].Items = append(out[i].Items, d.Index)
+			out[i].Items = append(out[i].Items, d.index)
 			break
 		}
 	}

@@ -150,12 +150,11 @@ func (e *Explorer) refresh(ctx context.Context) error {
 	if !changed {
 		return nil
 	}
-	done, err := e.folder.Done(ctx)
-	if err != nil {
-		return err
-	}
-	rows := make([]listed, 0, len(done))
-	for _, d := range done {
+	rows := make([]listed, 0, len(e.rows))
+	for d, err := range e.folder.Done(ctx) {
+		if err != nil {
+			return err
+		}
 		rows = append(rows, listed{d.Index, d.Outcome, d.Spend.Calls, d.Spend.PromptTokens + d.Spend.CompletionTokens, d.Spend.NanoUSD, math.NaN()})
 	}
 	e.rows, e.known, e.searches = rows, 0, nil
@@ -524,7 +523,7 @@ func (e *Explorer) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := e.folder.Done(ctx)
+	done, err := briefs(ctx, e.folder)
 	if err != nil {
 		return err
 	}

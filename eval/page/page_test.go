@@ -407,7 +407,7 @@ func TestExplorerOfARunThatHasNotBegun(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Refresh") == "" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
-	if _, err := run.Begin(t.Context(), 3, "digest"); err != nil {
+	if err := run.Begin(t.Context(), 3, "digest"); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {

@@ -60,7 +60,7 @@ func write(ctx context.Context, w io.Writer, f *eval.Folder, suite eval.Suite, r
 	if err != nil {
 		return err
 	}
-	done, err := f.Done(ctx)
+	done, err := briefs(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ type row struct {
 	Published                      []string
 }
 
-func newView(ctx context.Context, f *eval.Folder, suite eval.Suite, report *eval.Report, done []eval.Done) (*view, error) {
+func newView(ctx context.Context, f *eval.Folder, suite eval.Suite, report *eval.Report, done []brief) (*view, error) {
 	h := f.Header
 	v := &view{
 		Title: fmt.Sprintf("%s on %s · gnothi", report.Study, report.Model), About: sentence(suite.Describe().About),
