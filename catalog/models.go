@@ -64,6 +64,9 @@ type ModelOptions struct {
 // each model and key: a judge that is the subject as well waits in the same
 // queue. It is safe for concurrent use.
 type Limiters struct {
+	// One is for models of one upstream whose names are not known beforehand: all of
+	// them share one limiter.
+	One bool
 	// Quota, if set, gives the requests and tokens a minute of the model of a key
 	// where other processes use them too: nothing then limits this one by itself.
 	Quota func(key string, rpm, tpm int64) llm.Quota
@@ -104,6 +107,9 @@ func (o ModelOptions) limited(m llm.Model) llm.Model {
 	switch {
 	case o.Limiters != nil:
 		key := m.ID().String()
+		if o.Limiters.One {
+			key = cmp.Or(m.ID().Host, m.ID().Provider)
+		}
 		if o.KeyEnv != "" {
 			key += " (" + o.KeyEnv + ")"
 		}
@@ -269,7 +275,7 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 		o.Price = &price.Price
 	}
 	m = o.limited(llm.Metered(m, o.Price))
-	if remote := provider == "openai" || provider == "responses" || provider == "anthropic"; remote && o.Guards != nil {
+	if Remote(spec) && o.Guards != nil {
 		return o.Guards.Of(m.ID()).Wrap(m, llm.RetryOptions{}), closer, nil
 	}
 	return llm.Retry(m, llm.RetryOptions{}), closer, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gnothi/llm"
+	"gnothi/llm/openai"
 )
 
 // Price is what a provider charges for a model, and when that was looked up.
@@ -70,6 +71,22 @@ func nanoPerToken(s string) (int64, error) {
 		return 0, fmt.Errorf("price %s: want dollars a million tokens, to a thousandth", s)
 	}
 	return int64(nano), nil
+}
+
+// Remote tells whether a specification is of a model that somebody else runs.
+func Remote(spec string) bool {
+	provider, _, _ := strings.Cut(spec, ":")
+	return provider == "openai" || provider == "responses" || provider == "anthropic"
+}
+
+// PriceOfSpec is [PriceOf] for a specification.
+func PriceOfSpec(spec string) (Price, bool) {
+	provider, name, _ := strings.Cut(spec, ":")
+	name, url := splitURL(name)
+	if url == openai.DefaultBaseURL && provider != "anthropic" {
+		url = ""
+	}
+	return PriceOf(llm.ID{Provider: provider, Name: name, Host: url})
 }
 
 // snapshot ends the name of a dated version of a model, which costs the same.

@@ -68,6 +68,8 @@ type Options struct {
 	Fallback []llm.Model
 	// Guards are the breakers before the upstreams, for readyz and metrics.
 	Guards *llm.Guards
+	// Limiters, if set, tells how the limits of upstreams stand, for metrics.
+	Limiters func() map[string]llm.LimitStats
 	// LogPrompts puts questions into the log.
 	LogPrompts bool
 	// Native is set for a model in this process, Upstream for one behind an

@@ -38,7 +38,7 @@ type Key struct {
 // wherever they turn up.
 const keyPrefix = "sk-gnothi-"
 
-// NewKey makes a key of 130 random bits, and its hash as a configuration holds it.
+// NewKey makes a key of at least 128 random bits, and its hash as a configuration holds it.
 func NewKey() (key, hash string) {
 	key = keyPrefix + rand.Text()
 	sum := sha256.Sum256([]byte(key))

@@ -153,7 +153,7 @@ func (c *config) openSpec(ctx context.Context, cmd *cobra.Command, spec string) 
 	if err := catalog.CheckModel(spec); err != nil {
 		return nil, nil, usage(err)
 	}
-	if remote := strings.HasPrefix(spec, "openai:") || strings.HasPrefix(spec, "responses:") || strings.HasPrefix(spec, "anthropic:"); remote && o.Price == nil && c.Float64("budget-usd") > 0 {
+	if _, listed := catalog.PriceOfSpec(spec); catalog.Remote(spec) && !listed && o.Price == nil && c.Float64("budget-usd") > 0 {
 		return nil, nil, usagef("budget-usd: the price of %s is not known, so the ceiling would not hold: give it input_usd and output_usd (dollars a million tokens) under models: in gnothi.yaml, or set budget-tokens", spec)
 	}
 	m, closeModel, err := catalog.OpenModel(ctx, spec, o)

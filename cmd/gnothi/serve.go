@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,6 +58,8 @@ It listens on this machine only, unless told otherwise and given an API key.`,
 	f.StringVar(&feedback, "feedback", "", "file that keeps the verdicts of POST /v1/feedback, JSON Lines")
 	f.StringVar(&stateFlag, "state", "", "folder for what the server remembers; none: nothing is kept on disk (default: a folder of the user's, by address and port)")
 	trials.add(f)
+	guardFlags(f)
+	cmd.AddCommand(keyCmd())
 	f.StringArrayVar(&runs, "run", nil, "folder of a run of gnothi eval, to look at under /runs/NAME/; may be given again")
 	f.DurationVar(&timeout, "timeout", 10*time.Minute, "longest time for a request, a stream up to its first event")
 	return cmd
@@ -72,15 +75,23 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		return err
 	}
 	o.Timeout, o.Log = timeout, serverLog(cmd)
+	limits, err := c.guarded(cmd, &o)
+	if err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	closeRuns, err := openRuns(ctx, &o, runs)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeRuns()) }()
-	listener, err := gateway.Listen(ctx, c.String("listen"), o.APIKey)
+	secret := o.APIKey
+	if o.Guarded() {
+		secret = cmp.Or(secret, "that of a client")
+	}
+	listener, err := gateway.Listen(ctx, c.String("listen"), secret)
 	if errors.Is(err, gateway.ErrOpen) {
-		return usagef("%w: set GNOTHI_API_KEY, or listen on 127.0.0.1", err)
+		return usagef("%w: set GNOTHI_API_KEY, or keys in gnothi.yaml, or listen on 127.0.0.1", err)
 	}
 	if err != nil {
 		return err
@@ -100,6 +111,11 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		return err
 	}
 	defer func() { err = errors.Join(err, closeTrials()) }()
+	closeBooks, err := openBooks(ctx, kept, &o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeBooks()) }()
 	if feedback != "" {
 		file, err := os.OpenFile(feedback, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
@@ -108,7 +124,7 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		defer file.Close()
 		o.Feedback = file
 	}
-	closeModel, err := c.openServed(ctx, cmd, &o)
+	closeModel, err := c.openServed(ctx, cmd, limits, &o)
 	if err != nil {
 		return err
 	}
@@ -174,24 +190,46 @@ func (c *config) gateway() (o gateway.Options, err error) {
 
 // openServed opens the model of the configuration, with what a gateway needs of
 // it beside answers.
-func (c *config) openServed(ctx context.Context, cmd *cobra.Command, o *gateway.Options) (closeModel func() error, err error) {
+func (c *config) openServed(ctx context.Context, cmd *cobra.Command, g guarded, o *gateway.Options) (closeModel func() error, err error) {
 	spec := c.String("model")
-	m := catalog.ModelOptions{Pull: puller(cmd)}
+	o.Guards = &llm.Guards{Breaker: g.breaker, RetryShare: g.retryShare}
+	limiters, others := &catalog.Limiters{One: true}, &catalog.Limiters{}
+	o.Limiters = func() map[string]llm.LimitStats {
+		stats := others.Stats()
+		maps.Copy(stats, limiters.Stats())
+		return stats
+	}
+	m := catalog.ModelOptions{
+		Pull: puller(cmd), Abilities: c.abilities(cmd), Limit: g.limit, Limiters: limiters, Guards: o.Guards,
+		Connect: g.connect, FirstByte: g.firstByte, Idle: g.idle,
+	}
 	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
 		if err := m.Alias(alias); err != nil {
 			return nil, usagef("models.%s: %w", spec, err)
 		}
 		spec = m.Spec
 	}
+	if err := needsPrice(spec, m, o); err != nil {
+		return nil, err
+	}
+	closeNext, err := c.openFallback(ctx, m, others, o)
+	if err != nil {
+		return nil, err
+	}
 	provider, name, _ := strings.Cut(spec, ":")
 	switch provider {
 	case "local":
-		return openNative(ctx, name, m, o)
+		closeModel, err = openNative(ctx, name, m, o)
 	case "openai", "responses":
 		o.Upstream = upstreamOf(ctx, provider, name, m)
+		fallthrough
+	default:
+		o.Model, closeModel, err = catalog.OpenModel(ctx, spec, m)
 	}
-	o.Model, closeModel, err = catalog.OpenModel(ctx, spec, m)
-	return closeModel, err
+	if err != nil {
+		return nil, errors.Join(err, closeNext())
+	}
+	return func() error { return errors.Join(closeModel(), closeNext()) }, nil
 }
 
 // openNative opens a model in this process. It is kept in hand, since the
@@ -216,18 +254,17 @@ func openNative(ctx context.Context, name string, m catalog.ModelOptions, o *gat
 // models are opened with the server's own URL, always written out: what a client
 // puts into a name must not say where the key goes.
 func upstreamOf(ctx context.Context, provider, name string, m catalog.ModelOptions) *gateway.Upstream {
-	u := &gateway.Upstream{BaseURL: openai.DefaultBaseURL, APIKey: os.Getenv("OPENAI_API_KEY")}
-	if m.KeyEnv != "" {
-		u.APIKey = os.Getenv(m.KeyEnv)
-	}
+	base := openai.DefaultBaseURL
 	if i := strings.LastIndex(name, "@http"); i >= 0 {
-		u.BaseURL = name[i+1:]
+		base = name[i+1:]
 	}
 	m.Price = nil // the price of the configured model
 	ctx = context.WithoutCancel(ctx)
-	u.Open = func(other string) (llm.Model, error) {
-		model, _, err := catalog.OpenModel(ctx, provider+":"+other+"@"+u.BaseURL, m)
-		return model, err
+	return &gateway.Upstream{
+		Keyed: os.Getenv(cmp.Or(m.KeyEnv, "OPENAI_API_KEY")) != "",
+		Open: func(other string) (llm.Model, error) {
+			model, _, err := catalog.OpenModel(ctx, provider+":"+other+"@"+base, m)
+			return model, err
+		},
 	}
-	return u
 }
