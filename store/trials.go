@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -58,6 +57,7 @@ type Trial struct {
 	Marked           bool
 	Question, Answer string // the beginnings, for lists
 	Body             []byte // JSON; all the rest
+	Texts            string // what a search looks through beside the beginnings; only for [Trials.Add]
 
 	// Correct is the latest verdict. Own tells that one came of its own accord and
 	// not because the answer was marked. Judged is when the first one came.
@@ -204,7 +204,7 @@ func (t *Trials) prepare(ctx context.Context) error {
 		CREATE INDEX IF NOT EXISTS trials_id ON trials (id);
 		CREATE INDEX IF NOT EXISTS trials_judged ON trials (judged) WHERE judged > 0;
 		CREATE INDEX IF NOT EXISTS trials_marked ON trials (seq) WHERE marked;
-		CREATE TABLE IF NOT EXISTS bodies (seq INTEGER PRIMARY KEY, body BLOB);
+		CREATE TABLE IF NOT EXISTS bodies (seq INTEGER PRIMARY KEY, texts TEXT NOT NULL, body BLOB);
 		CREATE TABLE IF NOT EXISTS verdicts (seq INTEGER NOT NULL, at INTEGER NOT NULL, correct INTEGER NOT NULL, by TEXT NOT NULL, key TEXT NOT NULL);
 		CREATE INDEX IF NOT EXISTS verdicts_seq ON verdicts (seq);
 		CREATE TABLE IF NOT EXISTS days (
@@ -232,7 +232,7 @@ func (t *Trials) prepare(ctx context.Context) error {
 	if t.addHead, err = t.db.PrepareContext(ctx, "INSERT INTO trials ("+trialColumns+", size) VALUES (?"+strings.Repeat(",?", strings.Count(trialColumns, ",")+1)+")"); err != nil {
 		return err
 	}
-	t.addBody, err = t.db.PrepareContext(ctx, "INSERT INTO bodies (seq, body) VALUES (?, ?)")
+	t.addBody, err = t.db.PrepareContext(ctx, "INSERT INTO bodies (seq, texts, body) VALUES (?, ?, ?)")
 	return err
 }
 
@@ -388,13 +388,13 @@ func (t *Trials) commit(trials []Trial) error {
 	var size int64
 	days := map[[4]string]Day{}
 	for _, x := range trials {
-		bytes := int64(len(x.Question) + len(x.Answer) + len(x.Body))
+		bytes := int64(len(x.Question) + len(x.Answer) + len(x.Texts) + len(x.Body))
 		size += bytes
 		if _, err := head.ExecContext(ctx, x.Seq, x.ID, x.At.UnixMilli(), x.Key, x.Model, x.Name, x.Policy, x.Form, x.Decision, x.Outcome, x.Status, x.Calibrator,
 			x.Probability, x.Low, x.High, x.Calls, x.Tokens, x.NanoUSD, x.WallMS, x.Audit, x.Marked, x.Question, x.Answer, bytes); err != nil {
 			return err
 		}
-		if _, err := body.ExecContext(ctx, x.Seq, x.Body); err != nil {
+		if _, err := body.ExecContext(ctx, x.Seq, x.Texts, x.Body); err != nil {
 			return err
 		}
 		policy, _, _ := strings.Cut(x.Policy, "?") // clients choose its parameters
@@ -530,10 +530,8 @@ func (q TrialQuery) where() (string, []any) {
 		add("t.at >= ?", q.Since.UnixMilli())
 	}
 	for _, w := range q.Words {
-		raw, _ := json.Marshal(w) // a string always encodes
-		inBody := "%" + escapeLike(strings.Trim(string(raw), `"`)) + "%"
-		plain := "%" + escapeLike(w) + "%"
-		add(`(t.question LIKE ? ESCAPE '\' OR t.answer LIKE ? ESCAPE '\' OR t.id = ? OR CAST(b.body AS TEXT) LIKE ? ESCAPE '\')`, plain, plain, w, inBody)
+		like := "%" + escapeLike(w) + "%"
+		add(`(t.question LIKE ? ESCAPE '\' OR t.answer LIKE ? ESCAPE '\' OR t.id = ? OR b.texts LIKE ? ESCAPE '\')`, like, like, w, like)
 	}
 	if len(and) == 0 {
 		return "1", nil

@@ -28,6 +28,7 @@ type Browser struct {
 	answers    map[int]chan json.RawMessage
 	requests   []string
 	complaints []string
+	dialogs    int
 	session    string
 }
 
@@ -124,6 +125,8 @@ func (b *Browser) read(from io.Reader) {
 				}
 				c <- m.Result
 			}
+		case m.Method == "Page.javascriptDialogOpening":
+			b.dialogs++
 		case m.Method == "Network.requestWillBeSent":
 			var p struct{ Request struct{ URL string } }
 			_ = json.Unmarshal(m.Params, &p)
@@ -260,6 +263,13 @@ func (b *Browser) Quiet(own ...string) {
 			b.t.Errorf("the page asked for %s", r)
 		}
 	}
+}
+
+// Dialogs is how many dialogs pages have opened.
+func (b *Browser) Dialogs() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dialogs
 }
 
 // View is a size and a look of the page.
