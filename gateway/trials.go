@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -89,9 +90,33 @@ func (g *Gateway) record(ctx context.Context, p *plan, a *answer, b gnothi.Belie
 		for i, m := range messages {
 			k.Messages[i] = KeptMessage{m.Role, m.Text, others(m.Raw)}
 		}
-		t.Body = encode(k)
+		t.Body, t.Texts = encode(k), k.texts()
 		return t
 	})
+}
+
+// texts is what a search looks through: each text once.
+func (k Kept) texts() string {
+	all := []string{k.Belief.Question, k.Delivered, k.Belief.Error}
+	if k.Belief.Answer != nil {
+		all = append(all, *k.Belief.Answer)
+	}
+	for _, m := range k.Messages {
+		all = append(all, m.Text)
+	}
+	for _, s := range k.Explanation.Pool {
+		all = append(all, s.Text)
+	}
+	var b strings.Builder
+	seen := map[string]bool{}
+	for _, s := range all {
+		if !seen[s] {
+			seen[s] = true
+			b.WriteString(s)
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
 }
 
 // weight is about what a trial holds in memory until it is written.
@@ -152,4 +177,4 @@ func (g *Gateway) audits(p *plan, b gnothi.Belief) bool {
 }
 
 // keyName is the name of the client's key.
-func keyName(context.Context) string { return "" }
+func keyName(ctx context.Context) string { return clientOf(ctx).Name }
