@@ -166,7 +166,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		Options: o, keySum: sha256.Sum256([]byte(o.APIKey)), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
-		metrics: newMetrics(), models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
+		metrics: newMetrics(&gauges{o.Guards, o.Limiters, o.Books}), models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
 	}
 	return g, g.routes()
 }
@@ -453,10 +453,14 @@ func alive(w http.ResponseWriter, _ *http.Request) error {
 	return answerJSON(w, []byte(`{"status":"ok"}`))
 }
 
-// ready says whether requests are taken: not while the server ends.
+// ready says whether requests are taken: not while the server ends, nor while the
+// breakers keep them from every model that could answer.
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) error {
 	if ending(r.Context()) {
 		return errShutdown
+	}
+	if s, ok := g.unavailable(); ok {
+		return &failure{status: http.StatusServiceUnavailable, kind: upstreamError, code: "circuit_open", message: "the upstream failed too often lately and is not asked for a while", retryAfter: max(time.Second, time.Until(s.Until))}
 	}
 	return alive(w, r)
 }

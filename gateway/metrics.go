@@ -31,7 +31,7 @@ type metrics struct {
 	fallbacks prometheus.Counter
 }
 
-func newMetrics() *metrics {
+func newMetrics(more ...prometheus.Collector) *metrics {
 	counter := func(name, help string) prometheus.CounterOpts {
 		return prometheus.CounterOpts{Namespace: "gnothi", Name: name, Help: help}
 	}
@@ -56,6 +56,7 @@ func newMetrics() *metrics {
 		m.requests, m.seconds, m.inFlight, m.calls, m.cached, m.tokens, m.usd, m.decisions, m.answers, m.feedback, m.fallbacks,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	registry.MustRegister(more...)
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return m
 }
