@@ -138,14 +138,14 @@ func (c *Comparison) measures(suite Suite, a, b Side) error {
 	}
 	c.SpendA, c.SpendB = ra.Spend, rb.Spend
 	of := map[string]stats.Figure{}
-	for _, m := range ra.figures() {
+	for _, m := range ra.Figures() {
 		of[m.Name] = m.Figure
 	}
 	var tested []*stats.Figure
 	if c.Right != nil {
 		tested = append(tested, &c.Right.Change)
 	}
-	for _, m := range rb.figures() {
+	for _, m := range rb.Figures() {
 		if c.Right != nil && m.Name == rightOfAnswered {
 			continue // its difference is paired, and stands above
 		}
@@ -159,12 +159,26 @@ func (c *Comparison) measures(suite Suite, a, b Side) error {
 	return stats.AdjustFigures(stats.Holm, tested...)
 }
 
-// figures are all that a report measures, each name once: a study may measure
-// what every report has.
-func (r *Report) figures() []Measure {
+// Figures are all that a report measures: first what is measured of every study,
+// the most telling of it, then the study's own. Each name is there once: a study
+// may measure what every report has.
+func (r *Report) Figures() []Measure {
 	out := slices.Clone(r.Headline)
+	add := func(name string, f stats.Figure) { out = append(out, Measure{Name: name, Figure: f}) }
 	for _, s := range r.Signals {
-		out = append(out, Measure{Name: s.Name + ": AUROC", Figure: s.AUROC}, Measure{Name: s.Name + ": ECE", Figure: s.ECE}, Measure{Name: s.Name + ": AURC", Figure: s.AURC})
+		add(s.Name+": AUROC", s.AUROC)
+		add(s.Name+": ECE", s.ECE)
+		add(s.Name+": AURC", s.AURC)
+	}
+	if d := r.Detection; d != nil && d.Why == "" {
+		add("d′", d.DPrime)
+		add("meta-d′ of "+d.Confidence, d.MetaD)
+		add("M-ratio of "+d.Confidence, d.MRatio)
+	}
+	if c := r.Revision; c != nil {
+		add("revision: change", c.Change)
+		add("revision: right that stay right", c.Confidence)
+		add("revision: wrong that become right", c.Critique)
 	}
 	own := map[string]bool{}
 	for _, m := range r.Measures {

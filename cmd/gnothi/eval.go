@@ -24,7 +24,6 @@ import (
 	"gnothi/eval"
 	"gnothi/internal/plot"
 	"gnothi/llm"
-	"gnothi/stats"
 	"gnothi/store"
 )
 
@@ -445,12 +444,10 @@ func printStudy(w io.Writer, r *eval.Report) error {
 		parts = append(parts, fmt.Sprintf("%d of the unparsed empty", o.Empty))
 	}
 	fmt.Fprintf(w, "%s\n\n", strings.Join(parts, ", "))
-	own := map[string]bool{}
-	for _, m := range r.Measures {
-		own[m.Name] = true
-	}
-	measures := slices.DeleteFunc(usualMeasures(r), func(m eval.Measure) bool { return own[m.Name] }) // a study may measure the same
-	if measures = append(measures, r.Measures...); len(measures) > 0 {
+	measures := r.Figures()
+	usual := len(measures) - len(r.Measures)
+	measures = append(slices.DeleteFunc(measures[:usual:usual], func(m eval.Measure) bool { return math.IsNaN(m.Figure.Value) }), r.Measures...)
+	if len(measures) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "MEASURE\tVALUE\t95 % INTERVAL\tN\tP (HOLM)\tPUBLISHED")
 		for _, m := range measures {
@@ -484,30 +481,6 @@ func printStudy(w io.Writer, r *eval.Report) error {
 		_, err = fmt.Fprintf(w, "%d calls more for items that were cut off; a resumed run goes on from there\n", u.Calls)
 	}
 	return err
-}
-
-// usualMeasures are what is measured of every study, the most telling of it.
-func usualMeasures(r *eval.Report) []eval.Measure {
-	out := slices.Clone(r.Headline)
-	for _, s := range r.Signals {
-		for _, m := range []struct {
-			name string
-			f    stats.Figure
-		}{{"AUROC", s.AUROC}, {"ECE", s.ECE}, {"AURC", s.AURC}} {
-			if !math.IsNaN(m.f.Value) {
-				out = append(out, eval.Measure{Name: s.Name + ": " + m.name, Figure: m.f})
-			}
-		}
-	}
-	if d := r.Detection; d != nil && d.Why == "" {
-		out = append(out, eval.Measure{Name: "d′", Figure: d.DPrime}, eval.Measure{Name: "meta-d′ of " + d.Confidence, Figure: d.MetaD},
-			eval.Measure{Name: "M-ratio of " + d.Confidence, Figure: d.MRatio})
-	}
-	if c := r.Revision; c != nil {
-		out = append(out, eval.Measure{Name: "revision: change", Figure: c.Change}, eval.Measure{Name: "revision: right that stay right", Figure: c.Confidence},
-			eval.Measure{Name: "revision: wrong that become right", Figure: c.Critique})
-	}
-	return out
 }
 
 // published words published values: each of up to two, the range of more.
