@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gnothi/engine"
+	"gnothi/engine/grammar"
+	"gnothi/engine/token"
 )
 
 // benchIDs are random tokens, the same for every benchmark.
@@ -97,5 +99,87 @@ func BenchmarkStream(b *testing.B) {
 	}
 	if sum == 1 {
 		b.Log(time.Now())
+	}
+}
+
+// BenchmarkGrammar is what a schema costs a step: the mask, applied to a row, and taking the token. "new"
+// meets every state for the first time, "known" for the second. Set it against BenchmarkDecode.
+func BenchmarkGrammar(b *testing.B) {
+	const schema = `{"type":"object","properties":{"name":{"type":"string"},"tags":{"type":"array","items":{"type":"string"}},"notes":{"type":"array","items":{"type":"object","properties":{"text":{"type":"string","maxLength":200},"weight":{"type":"number"}},"required":["text","weight"]}}},"required":["name","tags","notes"]}`
+	const text = `{"name": "Ada Lovelace", "tags": ["mathematics", "computing", "poetry"], "notes": [{"text": "She wrote the first published algorithm meant for a machine.", "weight": 0.75}, {"text": "Her notes are longer than the paper that they explain.", "weight": 1}]}`
+	e := open(b, modelPath(b), engine.Options{})
+	ids := e.Tokenizer().Encode(text, token.Options{})
+	row := make([]float32, e.Info().Vocab)
+	write := func(g *grammar.Grammar) {
+		m := g.Matcher()
+		for _, id := range ids {
+			for i, word := range m.Mask() {
+				if word != 1<<64-1 {
+					for j := range row[64*i : min(64*i+64, len(row))] {
+						if word>>j&1 == 0 {
+							row[64*i+j] = -1
+						}
+					}
+				}
+			}
+			if err := m.Accept(id); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	compile := func(n int) *grammar.Grammar {
+		g, err := e.Grammar(fmt.Appendf(nil, `{"title":"%d",%s`, n, schema[1:]))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return g
+	}
+	known := compile(0)
+	write(known)
+	perStep := func(b *testing.B) {
+		b.ReportMetric(1e6*b.Elapsed().Seconds()/float64(b.N*len(ids)), "µs/step")
+	}
+	b.Run("known", func(b *testing.B) {
+		for b.Loop() {
+			write(known)
+		}
+		perStep(b)
+	})
+	b.Run("new", func(b *testing.B) {
+		for n := 0; b.Loop(); {
+			n++
+			write(compile(n))
+		}
+		perStep(b)
+	})
+}
+
+// BenchmarkHook is Prefill/64 and Decode/1 without hooks, with one that looks at one layer, and with
+// one that looks at every point of every layer.
+func BenchmarkHook(b *testing.B) {
+	e := open(b, modelPath(b), engine.Options{})
+	look := func(engine.At, []float32) error { return nil }
+	var all []engine.Hook
+	for _, p := range engine.Points() {
+		all = append(all, engine.Hook{Point: p, Do: look})
+	}
+	ids := benchIDs(64)
+	p := prefill(b, e, nil, ids)
+	for _, c := range []struct {
+		name  string
+		hooks []engine.Hook
+	}{{"none", nil}, {"one", []engine.Hook{{Point: engine.ResidPost, Layers: []int{7}, Do: look}}}, {"all", all}} {
+		b.Run("prefill/"+c.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := e.Prefill(bg, nil, ids, c.hooks...); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("decode/"+c.name, func(b *testing.B) {
+			for b.Loop() {
+				generate(b, e, p, engine.Sampling{MaxTokens: 17, Hooks: c.hooks})
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -135,5 +136,31 @@ func TestLargest(t *testing.T) {
 		if got := largest(x, n); !slices.Equal(got, all[:n]) {
 			t.Fatalf("largest(%v, %d) = %v, want %v", x, n, got, all[:n])
 		}
+	}
+}
+
+// BenchmarkDescribe is what a row's statistics cost, for the default model's vocabulary and Gemma's.
+func BenchmarkDescribe(b *testing.B) {
+	for _, v := range []int{49152, 262144} {
+		rng := rand.New(rand.NewPCG(1, 1))
+		logits, weights := make([]float32, v), make([]float32, v)
+		for i := range logits {
+			logits[i] = float32(3 * rng.NormFloat64())
+		}
+		for name, want := range map[string]Stats{"plain": {}, "top20": {Top: 20}, "varentropy": {Varentropy: true}, "tokens": {Tokens: []int32{1, 2}}} {
+			b.Run(fmt.Sprintf("%d/%s", v, name), func(b *testing.B) {
+				for b.Loop() {
+					if _, ok := describe(logits, weights, &want); !ok {
+						b.Fatal("not finite")
+					}
+				}
+			})
+		}
+		b.Run(fmt.Sprintf("%d/draw", v), func(b *testing.B) {
+			s := newSampler(Sampling{Seed: 1, Temperature: 0.8}, nil)
+			for b.Loop() {
+				s.draw(logits, weights)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package grammar
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -18,6 +19,7 @@ type Grammar struct {
 	masks     int
 	start     *state
 	walk      []*state
+	buffers   buffers
 }
 
 // state is a set of places in the network. Its fields are guarded by the grammar's mutex, once they
@@ -59,7 +61,7 @@ func (g *Grammar) intern(from []config) *state {
 	if len(configs) == 0 && !accept {
 		return dead
 	}
-	key := make([]byte, 0, 12*len(configs)+1)
+	key := g.buffers.key[:0]
 	for _, c := range configs {
 		key = binary.LittleEndian.AppendUint32(key, uint32(c.node))
 		key = binary.LittleEndian.AppendUint64(key, c.top.number())
@@ -67,10 +69,11 @@ func (g *Grammar) intern(from []config) *state {
 	if accept {
 		key = append(key, 1)
 	}
+	g.buffers.key = key
 	if s := g.states[string(key)]; s != nil {
 		return s
 	}
-	s := &state{configs: configs, accept: accept, dist: far, next: make([]*state, g.net.classes)}
+	s := &state{configs: slices.Clone(configs), accept: accept, dist: far, next: make([]*state, g.net.classes)}
 	for _, c := range configs {
 		s.dist = min(s.dist, int(c.dist(g.net)))
 	}
@@ -90,7 +93,7 @@ func (g *Grammar) step(s *state, b byte) *state {
 	if n := s.next[c]; n != nil {
 		return n
 	}
-	var to []config
+	to := g.buffers.from[:0]
 	for _, k := range s.configs {
 		for _, e := range g.net.nodes[k.node].bytes {
 			if e.lo <= b && b <= e.hi {
@@ -98,6 +101,7 @@ func (g *Grammar) step(s *state, b byte) *state {
 			}
 		}
 	}
+	g.buffers.from = to
 	n := dead
 	if len(to) > 0 {
 		n = g.intern(to)

@@ -299,17 +299,17 @@ func (f *frame) number() uint64 {
 }
 
 // closure follows free edges, calls and returns. It gives the configs that can take a byte, in order,
-// and whether the whole may end.
+// and whether the whole may end. The result is valid until the next call.
 func (g *Grammar) closure(from []config) (out []config, accept bool) {
-	seen := map[config]bool{}
-	todo := slices.Clone(from)
+	b := &g.buffers
+	b.seen.reset()
+	out, todo := b.out[:0], append(b.todo[:0], from...)
 	for len(todo) > 0 {
 		c := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if seen[c] {
+		if !b.seen.add(c) {
 			continue
 		}
-		seen[c] = true
 		n := &g.net.nodes[c.node]
 		if len(n.bytes) > 0 && n.dist < far {
 			out = append(out, c)
@@ -328,8 +328,50 @@ func (g *Grammar) closure(from []config) (out []config, accept bool) {
 			}
 		}
 	}
+	b.out, b.todo = out, todo
 	slices.SortFunc(out, compareConfigs)
 	return out, accept
+}
+
+// buffers are reused from one closure to the next.
+type buffers struct {
+	seen      configSet
+	from      []config
+	out, todo []config
+	key       []byte
+}
+
+// configSet is a list while it is short.
+type configSet struct {
+	few  []config
+	many map[config]bool
+}
+
+const fewConfigs = 24
+
+func (s *configSet) reset() { s.few, s.many = s.few[:0], nil }
+
+// add reports whether c was not in the set.
+func (s *configSet) add(c config) bool {
+	if s.many != nil {
+		if s.many[c] {
+			return false
+		}
+		s.many[c] = true
+		return true
+	}
+	for _, k := range s.few {
+		if k == c {
+			return false
+		}
+	}
+	if s.few = append(s.few, c); len(s.few) > fewConfigs {
+		s.many = make(map[config]bool, 2*fewConfigs)
+		for _, k := range s.few {
+			s.many[k] = true
+		}
+	}
+	return true
 }
 
 func (g *Grammar) push(to int32, parent *frame) *frame {
