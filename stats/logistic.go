@@ -3,6 +3,7 @@ package stats
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -18,7 +19,8 @@ type Logistic struct {
 	L2        float64     `json:"l2"`
 	N         int         `json:"n"`
 
-	loss float64 // summed cross entropy on the fitted data
+	loss    float64   // summed cross entropy on the fitted data
+	weights []float64 // of the fitted items; nil: all 1
 }
 
 // FitLogistic maximises Σ log-likelihood − l2/2·‖Coef‖² by Newton's method; the intercept is not penalised. x holds one
@@ -27,6 +29,13 @@ type Logistic struct {
 // stands for; with clustered items follow with [Logistic.Clustered]. Without a penalty, separated classes or collinear
 // features give [ErrSeparated].
 func FitLogistic(x [][]float64, y []float64, l2 float64) (*Logistic, error) {
+	return FitLogisticWeighted(x, y, nil, l2)
+}
+
+// FitLogisticWeighted is [FitLogistic] where item i stands for w[i] items, such as the inverse of the probability that
+// it was looked at; the weights are scaled to a mean of 1, so that the penalty keeps its meaning. Cov takes them for
+// numbers of items, which they are not: follow with [Logistic.Clustered]. nil weighs all the same.
+func FitLogisticWeighted(x [][]float64, y, w []float64, l2 float64) (*Logistic, error) {
 	if err := checkUnit(y); err != nil {
 		return nil, err
 	}
@@ -36,7 +45,20 @@ func FitLogistic(x [][]float64, y []float64, l2 float64) (*Logistic, error) {
 	if !(l2 >= 0) || math.IsInf(l2, 0) {
 		return nil, rangeError("L2 penalty", l2, "at least 0")
 	}
+	if w != nil {
+		if err := checkWeights(len(y), w); err != nil {
+			return nil, err
+		}
+		scale := 1 / mean(w)
+		w = slices.Clone(w)
+		for i := range w {
+			w[i] *= scale
+		}
+	}
 	rate := mean(y)
+	if w != nil {
+		rate = weightedMean(y, w)
+	}
 	if rate == 0 || rate == 1 {
 		return nil, fmt.Errorf("stats: logistic regression: %w", ErrOneClass)
 	}
@@ -55,13 +77,13 @@ func FitLogistic(x [][]float64, y []float64, l2 float64) (*Logistic, error) {
 		}
 		return l2 / 2 * s
 	}
-	objective := func(b *mat.VecDense) float64 { return crossEntropySum(rows, y, b) + penalty(b) }
+	objective := func(b *mat.VecDense) float64 { return crossEntropySum(rows, y, w, b) + penalty(b) }
 
 	var chol mat.Cholesky
 	current := objective(beta)
 	converged := false
 	for iter := 0; iter < 200 && !converged; iter++ {
-		grad, info := derivatives(rows, y, beta, l2)
+		grad, info := derivatives(rows, y, w, beta, l2)
 		if !chol.Factorize(info) {
 			return nil, fmt.Errorf("stats: logistic regression of %d items: %w", len(y), ErrSeparated)
 		}
@@ -81,7 +103,7 @@ func FitLogistic(x [][]float64, y []float64, l2 float64) (*Logistic, error) {
 		beta.CopyVec(next)
 		converged = decrement < 1e-16*(1+current)
 	}
-	_, info := derivatives(rows, y, beta, l2)
+	_, info := derivatives(rows, y, w, beta, l2)
 	// Standardised features give a condition number near 1; a huge one says that some direction has no finite optimum.
 	// Nor is there one where the loss vanishes.
 	if !converged || current < 1e-6 || !chol.Factorize(info) || chol.Cond() > 1e12 {
@@ -91,7 +113,7 @@ func FitLogistic(x [][]float64, y []float64, l2 float64) (*Logistic, error) {
 	if err := chol.InverseTo(&cov); err != nil {
 		return nil, fmt.Errorf("stats: logistic regression of %d items: %w", len(y), ErrSeparated)
 	}
-	m.N, m.loss = len(y), crossEntropySum(rows, y, beta)
+	m.N, m.loss, m.weights = len(y), crossEntropySum(rows, y, w, beta), w
 	m.Intercept = beta.AtVec(0)
 	m.Cov = square(len(m.Coef) + 1)
 	for a, fa := range used {
@@ -169,27 +191,35 @@ func (m *Logistic) design(x [][]float64) (*mat.Dense, columns) {
 	return rows, used
 }
 
-func crossEntropySum(rows *mat.Dense, y []float64, beta *mat.VecDense) float64 {
+func crossEntropySum(rows *mat.Dense, y, w []float64, beta *mat.VecDense) float64 {
 	var s float64
 	for i, t := range y {
 		eta := dot(rows.RawRowView(i), beta.RawVector().Data)
-		s += softplus(eta) - t*eta
+		s += weight(w, i) * (softplus(eta) - t*eta)
 	}
 	return s
 }
 
+// weight is that of an item; no weights are all 1.
+func weight(w []float64, i int) float64 {
+	if w == nil {
+		return 1
+	}
+	return w[i]
+}
+
 // derivatives are the gradient of the penalised log-likelihood and the information (its negative Hessian).
-func derivatives(rows *mat.Dense, y []float64, beta *mat.VecDense, l2 float64) (*mat.VecDense, *mat.SymDense) {
+func derivatives(rows *mat.Dense, y, weights []float64, beta *mat.VecDense, l2 float64) (*mat.VecDense, *mat.SymDense) {
 	d := beta.Len()
 	grad, info := make([]float64, d), mat.NewSymDense(d, nil)
 	for i, t := range y {
 		row := rows.RawRowView(i)
 		q := Sigmoid(dot(row, beta.RawVector().Data))
-		w := q * (1 - q)
+		v := weight(weights, i)
 		for a := range d {
-			grad[a] += (t - q) * row[a]
+			grad[a] += v * (t - q) * row[a]
 			for b := a; b < d; b++ {
-				info.SetSym(a, b, info.At(a, b)+w*row[a]*row[b])
+				info.SetSym(a, b, info.At(a, b)+v*q*(1-q)*row[a]*row[b])
 			}
 		}
 	}
@@ -223,7 +253,7 @@ func (m *Logistic) Clustered(x [][]float64, y []float64, cluster []int) error {
 			m.row(x[i], used, row)
 			q := Sigmoid(m.eta(row, used))
 			for a, f := range used {
-				score[f] += (y[i] - q) * row[a]
+				score[f] += weight(m.weights, i) * (y[i] - q) * row[a]
 			}
 		}
 		v := mat.NewVecDense(d, score)

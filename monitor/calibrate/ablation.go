@@ -49,7 +49,7 @@ func Ablate(examples []Example, seed uint64) (contributions []Contribution, all 
 		}
 	}
 	// One penalty throughout, so that only the signal makes the difference.
-	l2, err := bestPenalty(x, y, fold)
+	l2, err := bestPenalty(x, y, weights(examples), fold)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -62,12 +62,12 @@ func Ablate(examples []Example, seed uint64) (contributions []Contribution, all 
 				}
 			}
 		}
-		return crossFit(part, y, fold, withPenalty(l2))
+		return crossFit(part, y, weights(examples), fold, withPenalty(l2))
 	}
 	if all, err = held(func(int) bool { return true }); err != nil {
 		return nil, nil, err
 	}
-	fit, err := stats.FitLogistic(x, y, l2)
+	fit, err := stats.FitLogisticWeighted(x, y, weights(examples), l2)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -18,6 +19,21 @@ type Example struct {
 	Right    bool
 	State    []float32 // the hidden state after the question, to fit a probe on; optional
 	Cluster  string    // questions about the same thing; they are never parted
+	// Weight is how many answers this one stands for, where not all were as likely to
+	// be labelled; 0 is 1.
+	Weight float64
+}
+
+// weights gives what the examples stand for, nil if that is one each.
+func weights(examples []Example) []float64 {
+	if !slices.ContainsFunc(examples, func(e Example) bool { return e.Weight != 0 && e.Weight != 1 }) {
+		return nil
+	}
+	w := make([]float64, len(examples))
+	for i, e := range examples {
+		w[i] = cmp.Or(e.Weight, 1)
+	}
+	return w
 }
 
 // penalty is the L2 penalty of a fit of one feature, on its standardised scale: a
@@ -42,9 +58,8 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 	}
 	c := &Calibrator{Schema: Schema, Key: key, Name: name, On: on}
 	y, groups := outcomes(examples)
-	for _, v := range y {
-		c.BaseRate += v / float64(len(y))
-	}
+	w := weights(examples)
+	c.BaseRate = mean(y, w)
 	fold, err := foldsOf(groups, seed)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%d answers: %w", len(y), err)
@@ -61,7 +76,7 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 			return nil, nil, err
 		}
 	}
-	fit, err := fitBest(x, y, fold)
+	fit, err := fitBest(x, y, w, fold)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%d answers, %.0f %% of them right: %w", len(y), 100*c.BaseRate, err)
 	}
@@ -69,21 +84,46 @@ func Fit(key Key, name, on string, examples []Example, seed uint64) (*Calibrator
 		return nil, nil, err
 	}
 	c.Fit = fit
-	held, err := crossFit(x, y, fold, fitBest)
+	held, err := crossFit(x, y, w, fold, fitBest)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%d answers, %.0f %% of them right: %w", len(y), 100*c.BaseRate, err)
 	}
-	base, err := stats.BaseRates(y, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	if c.Skill, err = stats.LogLossSkill(held, base, y); err != nil {
+	if c.Skill, err = skill(held, y, w); err != nil {
 		return nil, nil, err
 	}
 	if err := c.spread(x, fold); err != nil {
 		return nil, nil, err
 	}
 	return c, held, nil
+}
+
+// mean is the mean of x, weighed if there are weights.
+func mean(x, w []float64) float64 {
+	sum, n := 0.0, 0.0
+	for i, v := range x {
+		k := 1.0
+		if w != nil {
+			k = w[i]
+		}
+		sum, n = sum+k*v, n+k
+	}
+	return sum / n
+}
+
+// skill is what held-out probabilities save of the log loss of the base rate.
+func skill(held, y, w []float64) (float64, error) {
+	if w == nil {
+		base, err := stats.BaseRates(y, nil)
+		if err != nil {
+			return 0, err
+		}
+		return stats.LogLossSkill(held, base, y)
+	}
+	rate := make([]float64, len(y))
+	for i := range rate {
+		rate[i] = mean(y, w)
+	}
+	return 1 - mean(losses(held, y), w)/mean(losses(rate, y), w), nil
 }
 
 // FitFew fits where there are fewer than [MinExamples] labelled answers, down to
@@ -145,28 +185,30 @@ func foldsOf(groups []int, seed uint64) ([]int, error) {
 }
 
 // fitter fits features to outcomes; fold says what belongs together.
-type fitter func(x [][]float64, y []float64, fold []int) (*stats.Logistic, error)
+type fitter func(x [][]float64, y, w []float64, fold []int) (*stats.Logistic, error)
 
 // withPenalty does not choose.
 func withPenalty(l2 float64) fitter {
-	return func(x [][]float64, y []float64, _ []int) (*stats.Logistic, error) { return stats.FitLogistic(x, y, l2) }
+	return func(x [][]float64, y, w []float64, _ []int) (*stats.Logistic, error) {
+		return stats.FitLogisticWeighted(x, y, w, l2)
+	}
 }
 
 // fitBest fits with the penalty whose cross-fitted log loss is least, which it
 // finds on the folds it is given: within a fold that is held out of all of them,
 // the choice has not seen what it will be judged on either.
-func fitBest(x [][]float64, y []float64, fold []int) (*stats.Logistic, error) {
-	l2, err := bestPenalty(x, y, fold)
+func fitBest(x [][]float64, y, w []float64, fold []int) (*stats.Logistic, error) {
+	l2, err := bestPenalty(x, y, w, fold)
 	if err != nil {
 		return nil, err
 	}
-	return stats.FitLogistic(x, y, l2)
+	return stats.FitLogisticWeighted(x, y, w, l2)
 }
 
 // innerFolds are enough to choose between so few penalties.
 const innerFolds = 5
 
-func bestPenalty(x [][]float64, y []float64, fold []int) (float64, error) {
+func bestPenalty(x [][]float64, y, w []float64, fold []int) (float64, error) {
 	inner := make([]int, len(fold))
 	for i, f := range stats.Groups(fold) {
 		inner[i] = f % innerFolds
@@ -176,28 +218,30 @@ func bestPenalty(x [][]float64, y []float64, fold []int) (float64, error) {
 	}
 	best, least := float64(penalty), math.Inf(1)
 	for _, l2 := range penalties() {
-		held, err := crossFit(x, y, inner, withPenalty(l2))
+		held, err := crossFit(x, y, w, inner, withPenalty(l2))
 		if err != nil {
 			return 0, err
 		}
-		loss, err := stats.LogLoss(held, y, stats.Clip)
-		if err != nil {
-			return 0, err
-		}
-		if loss < least {
+		if loss := mean(losses(held, y), w); loss < least {
 			best, least = l2, loss
 		}
 	}
 	return best, nil
 }
 
-func crossFit(x [][]float64, y []float64, fold []int, how fitter) ([]float64, error) {
+func crossFit(x [][]float64, y, w []float64, fold []int, how fitter) ([]float64, error) {
 	fit := func(train []int) (*stats.Logistic, error) {
 		tx, ty, tf := make([][]float64, len(train)), make([]float64, len(train)), make([]int, len(train))
 		for k, i := range train {
 			tx[k], ty[k], tf[k] = x[i], y[i], fold[i]
 		}
-		return how(tx, ty, tf)
+		var tw []float64
+		if w != nil {
+			for _, i := range train {
+				tw = append(tw, w[i])
+			}
+		}
+		return how(tx, ty, tw, tf)
 	}
 	return stats.CrossFit(fold, fit, func(m *stats.Logistic, i int) (float64, error) { return m.Predict(x[i]) })
 }
