@@ -99,7 +99,14 @@ func (a *answer) told(p *plan) *llm.Result {
 	return &out
 }
 
-func (a *answer) json() json.RawMessage { return encode(a.belief) }
+// json is the belief as clients get it.
+func (a *answer) json() json.RawMessage {
+	b, err := a.belief.MarshalJSON() // past the encoder, which would check and copy it all once more
+	if err != nil {
+		panic("gateway: a belief does not encode: " + err.Error())
+	}
+	return b
+}
 
 // ask asks the plan's model under its policy. Events of a direct call go to
 // stream, the samples of a deliberation are counted by progress. A failure comes
@@ -107,7 +114,7 @@ func (a *answer) json() json.RawMessage { return encode(a.belief) }
 func (g *Gateway) ask(ctx context.Context, p *plan, stream func(llm.Event) error, progress func(int)) (*answer, error) {
 	paid := &receipts{Model: p.model, panicked: g.panicked}
 	options := []gnothi.Option{
-		gnothi.WithCalibrators(g.Calibrators), gnothi.WithRule(p.rule), gnothi.WithSeed(p.seed), gnothi.WithProgress(progress),
+		gnothi.WithCalibrators(g.calibrators()), gnothi.WithRule(p.rule), gnothi.WithSeed(p.seed), gnothi.WithProgress(progress),
 	}
 	var passed *relay
 	if p.direct {

@@ -229,7 +229,8 @@ func (c *config) openServed(ctx context.Context, cmd *cobra.Command, g guarded, 
 	if err != nil {
 		return nil, errors.Join(err, closeNext())
 	}
-	return func() error { return errors.Join(closeModel(), closeNext()) }, nil
+	closeFirst := closeModel // the named result is about to be this very function
+	return func() error { return errors.Join(closeFirst(), closeNext()) }, nil
 }
 
 // openNative opens a model in this process. It is kept in hand, since the
