@@ -68,6 +68,18 @@ verify: noasm fuzz upstream llamacpp calibrators ## The heavier checks: Go twins
 llamacpp: ## Try the conformance suite of models on a real llama_cpp.server (built from source the first time)
 	tests/llamacpp/run
 
+# PYTHON=… names one that has llama-cpp-python and gguf already.
+YARDSTICK := dist/llama
+PYTHON ?= $(YARDSTICK)/bin/python
+
+.PHONY: yardstick
+yardstick: ## Build llama.cpp, ask it about the tiny models of every architecture and format, and compare
+	mkdir -p dist/tiny
+	test "$(PYTHON)" != "$(YARDSTICK)/bin/python" || bench/engine/venv.sh $(YARDSTICK)
+	$(GO) run ./bench/engine/tiny dist/tiny
+	$(PYTHON) bench/engine/yardstick.py dist/tiny engine/testdata/yardstick.json
+	$(GO) test -run Yardstick -v ./engine
+
 .PHONY: upstream
 upstream: ## Run every command of the catalogue on a model behind an OpenAI-compatible server
 	GNOTHI_VERIFY=1 $(GO) test ./catalog -run OnAnUpstream -v -timeout 30m

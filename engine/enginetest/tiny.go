@@ -12,15 +12,17 @@ import (
 	"gnothi/engine/gguf"
 )
 
-// Tiny describes a random llama model. Zero fields get the defaults given beside them.
+// Tiny describes a random model. Zero fields get the defaults given beside them.
 type Tiny struct {
 	Seed uint64
+	Arch string    // "llama", or another architecture that the engine knows
 	Type gguf.Type // of all matrices but the embedding; zero is F32
 
 	Layers, Dim, FeedForward int // 2, 64, 96
 	Heads, KVHeads, HeadDim  int // 4, 2, Dim/Heads
 	Context                  int // 256
 	RopeDims                 int // HeadDim
+	Window                   int // of gemma3, 16
 	Untied                   bool
 	RopeFactors              bool // with stretched wavelengths, as in Llama 3
 
@@ -53,6 +55,10 @@ func (m *Tiny) defaults() {
 	set(&m.HeadDim, m.Dim/m.Heads)
 	set(&m.Context, 256)
 	set(&m.RopeDims, m.HeadDim)
+	set(&m.Window, 16)
+	if m.Arch == "" {
+		m.Arch = "llama"
+	}
 }
 
 // Write writes the model's file.
@@ -78,6 +84,8 @@ func (m Tiny) Write(w io.Writer) error {
 	}
 	matrix := func(name string, in, out int) { add(name+".weight", m.Type, 0, 1.5/math.Sqrt(float64(in)), in, out) }
 	norm := func(name string, n int) { add(name+".weight", gguf.F32, 1, 0.2, n) }
+	headNorms, postNorms := m.Arch == "qwen3" || m.Arch == "gemma3", m.Arch == "gemma3"
+	biases, fused := m.Arch == "qwen2", m.Arch == "phi3"
 	embed := gguf.Q8_0
 	if m.Type == gguf.F32 {
 		embed = gguf.F32
@@ -94,14 +102,35 @@ func (m Tiny) Write(w io.Writer) error {
 	for i := range m.Layers {
 		blk := fmt.Sprintf("blk.%d.", i)
 		norm(blk+"attn_norm", m.Dim)
-		matrix(blk+"attn_q", m.Dim, q)
-		matrix(blk+"attn_k", m.Dim, kv)
-		matrix(blk+"attn_v", m.Dim, kv)
+		if fused {
+			matrix(blk+"attn_qkv", m.Dim, q+2*kv)
+		} else {
+			matrix(blk+"attn_q", m.Dim, q)
+			matrix(blk+"attn_k", m.Dim, kv)
+			matrix(blk+"attn_v", m.Dim, kv)
+		}
+		if biases {
+			add(blk+"attn_q.bias", gguf.F32, 0, 0.5, q)
+			add(blk+"attn_k.bias", gguf.F32, 0, 0.5, kv)
+			add(blk+"attn_v.bias", gguf.F32, 0, 0.5, kv)
+		}
+		if headNorms {
+			norm(blk+"attn_q_norm", m.HeadDim)
+			norm(blk+"attn_k_norm", m.HeadDim)
+		}
 		matrix(blk+"attn_output", q, m.Dim)
 		norm(blk+"ffn_norm", m.Dim)
-		matrix(blk+"ffn_gate", m.Dim, m.FeedForward)
-		matrix(blk+"ffn_up", m.Dim, m.FeedForward)
+		if fused {
+			matrix(blk+"ffn_up", m.Dim, 2*m.FeedForward)
+		} else {
+			matrix(blk+"ffn_gate", m.Dim, m.FeedForward)
+			matrix(blk+"ffn_up", m.Dim, m.FeedForward)
+		}
 		matrix(blk+"ffn_down", m.FeedForward, m.Dim)
+		if postNorms {
+			norm(blk+"post_attention_norm", m.Dim)
+			norm(blk+"post_ffw_norm", m.Dim)
+		}
 	}
 	if failed != nil {
 		return failed
@@ -124,19 +153,19 @@ func (m *Tiny) meta() []gguf.KV {
 		tokens, types = append(tokens, string(r)), append(types, 1)
 	}
 	meta := []gguf.KV{
-		{Key: "general.architecture", Value: "llama"},
+		{Key: "general.architecture", Value: m.Arch},
 		{Key: "general.name", Value: fmt.Sprintf("tiny %d", m.Seed)},
-		{Key: "llama.block_count", Value: uint32(m.Layers)},
-		{Key: "llama.embedding_length", Value: uint32(m.Dim)},
-		{Key: "llama.feed_forward_length", Value: uint32(m.FeedForward)},
-		{Key: "llama.attention.head_count", Value: uint32(m.Heads)},
-		{Key: "llama.attention.head_count_kv", Value: uint32(m.KVHeads)},
-		{Key: "llama.attention.key_length", Value: uint32(m.HeadDim)},
-		{Key: "llama.attention.value_length", Value: uint32(m.HeadDim)},
-		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
-		{Key: "llama.context_length", Value: uint32(m.Context)},
-		{Key: "llama.rope.dimension_count", Value: uint32(m.RopeDims)},
-		{Key: "llama.rope.freq_base", Value: float32(10000)},
+		{Key: m.Arch + ".block_count", Value: uint32(m.Layers)},
+		{Key: m.Arch + ".embedding_length", Value: uint32(m.Dim)},
+		{Key: m.Arch + ".feed_forward_length", Value: uint32(m.FeedForward)},
+		{Key: m.Arch + ".attention.head_count", Value: uint32(m.Heads)},
+		{Key: m.Arch + ".attention.head_count_kv", Value: uint32(m.KVHeads)},
+		{Key: m.Arch + ".attention.key_length", Value: uint32(m.HeadDim)},
+		{Key: m.Arch + ".attention.value_length", Value: uint32(m.HeadDim)},
+		{Key: m.Arch + ".attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
+		{Key: m.Arch + ".context_length", Value: uint32(m.Context)},
+		{Key: m.Arch + ".rope.dimension_count", Value: uint32(m.RopeDims)},
+		{Key: m.Arch + ".rope.freq_base", Value: float32(10000)},
 		{Key: "tokenizer.ggml.model", Value: "gpt2"},
 		{Key: "tokenizer.ggml.pre", Value: "smollm"},
 		{Key: "tokenizer.ggml.tokens", Value: tokens},
@@ -144,6 +173,9 @@ func (m *Tiny) meta() []gguf.KV {
 		{Key: "tokenizer.ggml.merges", Value: []string{}},
 		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(ImStart)},
 		{Key: "tokenizer.ggml.eos_token_id", Value: uint32(ImEnd)},
+	}
+	if m.Arch == "gemma3" {
+		meta = append(meta, gguf.KV{Key: "gemma3.attention.sliding_window", Value: uint32(m.Window)})
 	}
 next:
 	for _, kv := range m.Meta {
