@@ -405,7 +405,7 @@ func (w *writing) close() {
 }
 
 // Rows gives the items that are done, in their order, from an item on; their
-// bodies only if wanted.
+// bodies only if wanted. Summary and Body may be changed by the next step.
 func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[Row, error] {
 	statement := `SELECT item, key, outcome, summary, NULL FROM items WHERE item >= ? ORDER BY item`
 	if bodies {
@@ -418,12 +418,21 @@ func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[Row, er
 			return
 		}
 		defer found.Close()
+		var outcome, summary, body sql.RawBytes
+		var row Row
+		outcomes := map[string]string{} // there are few
+		into := []any{&row.Item, &row.Key, &outcome, &summary, &body}
 		for found.Next() {
-			var row Row
-			if err := found.Scan(&row.Item, &row.Key, &row.Outcome, &row.Summary, &row.Body); err != nil {
+			if err := found.Scan(into...); err != nil {
 				yield(Row{}, r.fail(err))
 				return
 			}
+			is, ok := outcomes[string(outcome)]
+			if !ok {
+				is = string(outcome)
+				outcomes[is] = is
+			}
+			row.Outcome, row.Summary, row.Body = is, summary, body
 			if bodies && row.Body == nil {
 				yield(row, fmt.Errorf("run %s: item %d: its record is gone, though it is done: %w", r.path, row.Item, ErrForeign))
 				return

@@ -82,6 +82,30 @@ func opened(path string) (io.ReadCloser, error) {
 // eachLine calls use with every line of a JSON Lines file. An error of use gets
 // the file and the line, as with the other two readers.
 func eachLine(path string, use func(n int, line []byte) error) error {
+	return linesOf(path, func(some *bool) error {
+		return jsonl.Each(path, func(n int, line []byte) error {
+			*some = true
+			return use(n, line)
+		}, nil)
+	})
+}
+
+// eachDecoded does so with what the lines hold, which is read ahead on all
+// processors.
+func eachDecoded[T any](path string, use func(n int, v T) error) error {
+	return linesOf(path, func(some *bool) error {
+		return jsonl.EachAhead(path, func(_ int, line []byte) (v T, err error) {
+			return v, jsonl.Decode(line, &v)
+		}, func(n int, v T) error {
+			*some = true
+			return use(n, v)
+		})
+	})
+}
+
+// linesOf reads a file of lines, and tells of an encoding that is another one and
+// of a file that has none.
+func linesOf(path string, read func(some *bool) error) error {
 	f, err := opened(path) // for the encoding alone
 	if err != nil {
 		return err
@@ -89,12 +113,8 @@ func eachLine(path string, use func(n int, line []byte) error) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	any := false
-	err = jsonl.Each(path, func(n int, line []byte) error {
-		any = true
-		return use(n, line)
-	}, nil)
-	if err == nil && !any {
+	some := false
+	if err = read(&some); err == nil && !some {
 		err = fmt.Errorf("%s: %w", path, errEmpty)
 	}
 	return err

@@ -1,7 +1,7 @@
 package studies
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gnothi/eval"
 	"gnothi/internal/images"
@@ -236,33 +238,34 @@ func options(right string, all ...string) (map[string]string, []string) {
 	return out, []string{strings.TrimSpace(right)}
 }
 
-// readQuestions reads the contract's questions.jsonl.
+// questionLine is a line of the contract's questions.jsonl.
+type questionLine struct {
+	ID           looseID           `json:"id"`
+	Question     string            `json:"question"`
+	Context      string            `json:"context"`
+	Answers      []string          `json:"answers"`
+	Options      map[string]string `json:"options"`
+	Images       []string          `json:"images"`
+	Reads        text.Kind         `json:"reads"`
+	Kind         string            `json:"kind"`
+	Cluster      string            `json:"cluster"`
+	Level        int               `json:"level"`
+	Unanswerable bool              `json:"unanswerable"`
+	Disputed     bool              `json:"disputed"`
+}
+
 func readQuestions(path string, use func(QA) error) error {
-	return eachLine(path, func(n int, line []byte) error {
-		var in struct {
-			ID           looseID           `json:"id"`
-			Question     string            `json:"question"`
-			Context      string            `json:"context"`
-			Answers      []string          `json:"answers"`
-			Options      map[string]string `json:"options"`
-			Images       []string          `json:"images"`
-			Reads        text.Kind         `json:"reads"`
-			Kind         string            `json:"kind"`
-			Cluster      string            `json:"cluster"`
-			Level        int               `json:"level"`
-			Unanswerable bool              `json:"unanswerable"`
-			Disputed     bool              `json:"disputed"`
-		}
-		if err := jsonl.Decode(line, &in); err != nil {
-			return err
-		}
+	return eachDecoded(path, func(n int, in questionLine) error {
 		urls, err := images.URLs(filepath.Dir(path), in.Images) // in the item, so that it can be asked anywhere
 		if err != nil {
 			return fmt.Errorf("field \"images\": %w", err)
 		}
+		if in.ID == "" {
+			in.ID = looseID(strconv.Itoa(n))
+		}
 		return use(QA{
 			Images: urls,
-			ID:     cmp.Or(string(in.ID), fmt.Sprint(n)), Question: in.Question, Context: in.Context, Answers: in.Answers, Options: in.Options, Reads: in.Reads,
+			ID:     string(in.ID), Question: in.Question, Context: in.Context, Answers: in.Answers, Options: in.Options, Reads: in.Reads,
 			Kind: in.Kind, Group: in.Cluster, Level: in.Level, Unanswerable: in.Unanswerable, Disputed: in.Disputed,
 		})
 	})
@@ -273,6 +276,10 @@ type looseID string
 
 // UnmarshalJSON keeps a number as it is written.
 func (id *looseID) UnmarshalJSON(raw []byte) error {
+	if n := len(raw) - 1; n > 0 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) { // as most are
+		*id = looseID(raw[1:n])
+		return nil
+	}
 	var number json.Number
 	if json.Unmarshal(raw, &number) == nil {
 		*id = looseID(number)

@@ -107,6 +107,9 @@ func Each(path string, use func(n int, line []byte) error, skip func(*LineError)
 // Decode reads one line into v and words its errors for people: which field,
 // what was wanted.
 func Decode(line []byte, v any) error {
+	if json.Unmarshal(line, v) == nil { // the decoder is slower, and says more
+		return nil
+	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	if err := dec.Decode(v); err != nil {
 		return explain(err)
