@@ -44,7 +44,7 @@ var mayImport = []struct {
 	{"eval", below("", "control/...", "monitor/...", "memory/...", "tom/...", "world/...", "lens/...", "learn/...", "llm/...", "store/...")},
 	{"catalog", below("", "control/...", "monitor/...", "memory/...", "tom/...", "world/...", "lens/...", "learn/...", "eval/...", "llm/...", "store/...")},
 	{"gateway", below("", "control/...", "monitor/...", "memory/...", "tom/...", "world/...", "eval/...", "catalog", "llm/...", "store/...")},
-	{"bench", nil},
+	{"bench", []string{"engine/..."}},
 	{"tests", []string{"llm/..."}},
 	{"cmd", []string{"..."}},
 }

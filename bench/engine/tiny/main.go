@@ -1,4 +1,3 @@
-// Command tiny writes the seeded models of enginetest.Cases as files, and their list, for llama.cpp to run.
 package main
 
 import (
