@@ -355,7 +355,9 @@ func (t *Trials) writer() {
 // write commits a group; what cannot be written is dropped, and told.
 func (t *Trials) write(group []pending) {
 	trials := make([]Trial, len(group))
+	rest := rests(len(group))
 	for i, p := range group {
+		rest(i)
 		trials[i] = p.make()
 		trials[i].Seq = t.next + int64(i)
 	}
@@ -375,6 +377,17 @@ func (t *Trials) write(group []pending) {
 	t.tell()
 }
 
+// rests lets whoever answers have the processor between a few trials and the next:
+// a large group in one go would hold answers up for many milliseconds.
+func rests(n int) func(i int) {
+	step := max(4, n/30) // so that a group takes about as long as it waited, not longer
+	return func(i int) {
+		if i%step == step-1 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
 const trialColumns = "seq, id, at, key, model, name, policy, form, decision, outcome, status, calibrator, probability, low, high, calls, tokens, nanousd, wall_ms, audit, marked, question, answer"
 
 func (t *Trials) commit(trials []Trial) error {
@@ -387,7 +400,9 @@ func (t *Trials) commit(trials []Trial) error {
 	head, body := tx.StmtContext(ctx, t.addHead), tx.StmtContext(ctx, t.addBody)
 	var size int64
 	days := map[[4]string]Day{}
-	for _, x := range trials {
+	rest := rests(len(trials))
+	for i, x := range trials {
+		rest(i)
 		bytes := int64(len(x.Question) + len(x.Answer) + len(x.Texts) + len(x.Body))
 		size += bytes
 		if _, err := head.ExecContext(ctx, x.Seq, x.ID, x.At.UnixMilli(), x.Key, x.Model, x.Name, x.Policy, x.Form, x.Decision, x.Outcome, x.Status, x.Calibrator,

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +80,9 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 	if err != nil {
 		return err
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200) // the heap is small, and what a request leaves behind is most of it
+	}
 	ctx := cmd.Context()
 	closeRuns, err := openRuns(ctx, &o, runs)
 	if err != nil {
@@ -133,7 +137,9 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		err = announce(cmd, listener.Addr().String(), g)
 	}
 	if err == nil {
+		stop := trials.watch(ctx, func() *gateway.Gateway { return g })
 		err = gateway.Serve(ctx, listener, g, o.Log)
+		stop()
 	}
 	return errors.Join(err, closeModel())
 }
@@ -203,6 +209,9 @@ func (c *config) openServed(ctx context.Context, cmd *cobra.Command, g guarded, 
 		Pull: puller(cmd), Abilities: c.abilities(cmd), Limit: g.limit, Limiters: limiters, Guards: o.Guards,
 		Connect: g.connect, FirstByte: g.firstByte, Idle: g.idle,
 	}
+	if err := c.keysAndValues(&m); err != nil {
+		return nil, err
+	}
 	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
 		if err := m.Alias(alias); err != nil {
 			return nil, usagef("models.%s: %w", spec, err)
@@ -243,7 +252,7 @@ func openNative(ctx context.Context, name string, m catalog.ModelOptions, o *gat
 	if err != nil {
 		return nil, err
 	}
-	opened, err := local.Open(file, local.Options{})
+	opened, err := local.Open(file, m.Local())
 	if err != nil {
 		return nil, fmt.Errorf("model local:%s: %w", name, err)
 	}
