@@ -158,8 +158,8 @@ func start(f *gguf.File, opts Options) (*Engine, error) {
 	if opts.Context > 0 {
 		e.info.Context = min(opts.Context, c.Context)
 	}
-	path := f.Name()
-	e.sum = sync.OnceValues(func() (string, error) { return sha256File(path) })
+	paths := f.Names()
+	e.sum = sync.OnceValues(func() (string, error) { return sha256Files(paths) })
 	e.sched = newScheduler(e, cmp.Or(opts.Sequences, 16))
 	return e, nil
 }
@@ -186,19 +186,22 @@ func (e *Engine) Tokenizer() *token.Tokenizer {
 // it is not known here; see token.TemplateByName for naming one.
 func (e *Engine) Template() (*token.Template, error) { return e.template() }
 
-// SHA256 is the hash of the whole file in hexadecimal. It is computed when first asked for, which
+// SHA256 is the hash of the whole file in hexadecimal; of a model in parts, of all of them one after the other. It is computed when first asked for, which
 // takes about a tenth of a second for the default model.
 func (e *Engine) SHA256() (string, error) { return e.sum() }
 
-func sha256File(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("engine: hash of the weights: %w", err)
-	}
-	defer f.Close()
+func sha256Files(paths []string) (string, error) {
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("engine: hash of the weights: %w", err)
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", fmt.Errorf("engine: hash of the weights: %w", err)
+		}
+		_, err = io.Copy(h, f)
+		f.Close()
+		if err != nil {
+			return "", fmt.Errorf("engine: hash of the weights: %w", err)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

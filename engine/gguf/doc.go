@@ -13,5 +13,5 @@
 // [Dequantise] is the plain Go reference for the block formats, and what the assembly kernels are tested against.
 // [Write] and [Quantise] make the small files of the tests, and adapters.
 //
-// Versions 2 and 3, little-endian, in one piece. The package imports nothing of this module.
+// Versions 2 and 3, little-endian, in one file or in parts. The package imports nothing of this module.
 package gguf

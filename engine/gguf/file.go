@@ -1,10 +1,12 @@
 package gguf
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"math"
 	"os"
+	"strings"
 
 	"github.com/edsrzf/mmap-go"
 )
@@ -16,6 +18,7 @@ type File struct {
 	name        string
 	data        []byte
 	mapping     mmap.MMap // nil for Decode
+	rest        []*File   // the other files of a model in parts
 	version     uint32
 	align       int
 	values      []value
@@ -52,9 +55,62 @@ type value struct {
 	off, end int
 }
 
-// Open maps the file at path and checks its header. Errors from the header are [*Error]. While it is open the file must
-// not be shortened by others: reading a mapping past the end of its file kills the process.
+// Open maps the file at path and checks its header. Of a model in parts (model-00001-of-00003.gguf and so on) path names
+// the first, and all are opened as one: the metadata are the first's, the tensors those of all. Errors from a header are
+// [*Error]. While it is open no file may be shortened by others: reading a mapping past the end of its file kills the
+// process.
 func Open(path string) (*File, error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if n, ok := f.Uint(splitCount); ok && n > 1 {
+		if err := f.join(n); err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+const (
+	splitNo      = "split.no"
+	splitCount   = "split.count"
+	splitTensors = "split.tensors.count"
+)
+
+// join opens the other parts of a model in count of them.
+func (f *File) join(count uint64) error {
+	stem, ok := strings.CutSuffix(f.name, fmt.Sprintf("-00001-of-%05d.gguf", count))
+	if no, _ := f.Uint(splitNo); no != 0 || !ok {
+		return fmt.Errorf("gguf: %s is one of %d parts: open the first, whose name ends in -00001-of-%05d.gguf, in a folder with the others", f.name, count, count)
+	}
+	for i := uint64(1); i < count; i++ {
+		part, err := open(fmt.Sprintf("%s-%05d-of-%05d.gguf", stem, i+1, count))
+		if err != nil {
+			return fmt.Errorf("part %d of %d: %w", i+1, count, err)
+		}
+		f.rest = append(f.rest, part)
+		no, _ := part.Uint(splitNo)
+		if n, _ := part.Uint(splitCount); no != i || n != count {
+			return fmt.Errorf("gguf: %s says it is part %d of %d (keys %q and %q)", part.name, no+1, n, splitNo, splitCount)
+		}
+		for _, t := range part.Tensors {
+			if _, dup := f.tensorIndex[t.Name]; dup {
+				return fmt.Errorf("gguf: %s: tensor %.80q is in an earlier part too", part.name, t.Name)
+			}
+			f.tensorIndex[t.Name] = len(f.Tensors)
+			f.Tensors = append(f.Tensors, t)
+		}
+	}
+	if n, ok := f.Uint(splitTensors); ok && n != uint64(len(f.Tensors)) {
+		return fmt.Errorf("gguf: %s: key %q says %d tensors, the %d parts have %d", f.name, splitTensors, n, count, len(f.Tensors))
+	}
+	return nil
+}
+
+// open opens one file.
+func open(path string) (*File, error) {
 	info, err := os.Stat(path) // before opening, which would wait for ever on a pipe
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
@@ -88,25 +144,32 @@ func Open(path string) (*File, error) {
 
 // Close unmaps the file. No view into it (Tensor.Data, ByteStrings) may be used afterwards. Closing twice does nothing.
 func (f *File) Close() error {
-	m := f.mapping
-	f.mapping, f.data, f.Tensors, f.values, f.keyIndex, f.tensorIndex = nil, nil, nil, nil, nil, nil
-	if m == nil {
-		return nil
+	m, rest := f.mapping, f.rest
+	f.mapping, f.rest, f.data, f.Tensors, f.values, f.keyIndex, f.tensorIndex = nil, nil, nil, nil, nil, nil, nil
+	var errs []error
+	if m != nil {
+		if err := m.Unmap(); err != nil {
+			errs = append(errs, fmt.Errorf("gguf: %s: %w", f.name, err))
+		}
 	}
-	if err := m.Unmap(); err != nil {
-		return fmt.Errorf("gguf: %s: %w", f.name, err)
+	for _, part := range rest {
+		errs = append(errs, part.Close())
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Release tells the system that the file's pages are not needed for now, so that they stop counting as this process's
 // memory. Views stay valid: touching one reads the page again. It does nothing where the system has no such call.
 func (f *File) Release() error {
-	if f.mapping == nil {
-		return nil
+	if f.mapping != nil {
+		if err := release(f.mapping); err != nil {
+			return fmt.Errorf("gguf: %s: %w", f.name, err)
+		}
 	}
-	if err := release(f.mapping); err != nil {
-		return fmt.Errorf("gguf: %s: %w", f.name, err)
+	for _, part := range f.rest {
+		if err := part.Release(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -114,8 +177,23 @@ func (f *File) Release() error {
 // Name is the path given to Open.
 func (f *File) Name() string { return f.name }
 
-// Size is the length of the file in bytes.
-func (f *File) Size() int64 { return int64(len(f.data)) }
+// Names lists the paths of all parts, in order; most models have one.
+func (f *File) Names() []string {
+	names := []string{f.name}
+	for _, part := range f.rest {
+		names = append(names, part.name)
+	}
+	return names
+}
+
+// Size is the length in bytes of the file, or of all parts.
+func (f *File) Size() int64 {
+	n := int64(len(f.data))
+	for _, part := range f.rest {
+		n += part.Size()
+	}
+	return n
+}
 
 // Version is the version of the format, 2 or 3.
 func (f *File) Version() int { return int(f.version) }
