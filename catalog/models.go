@@ -56,6 +56,10 @@ type ModelOptions struct {
 	// Price is what a token costs; nil is what the price table says, if anything.
 	// Local models cost nothing.
 	Price *llm.Price
+	// HalfKV keeps a local model's keys and values in float16, KVMemory bounds what
+	// is kept of earlier prompts and answers, in bytes; 0 is the usual.
+	HalfKV   bool
+	KVMemory int64
 	// Pull finds the file of a local model, fetching it if need be.
 	Pull func(ctx context.Context, name string) (local.File, error)
 }
@@ -252,7 +256,7 @@ func OpenModel(ctx context.Context, spec string, o ModelOptions) (llm.Model, fun
 			return nil, nil, err
 		}
 		var opened *local.Model
-		if opened, err = local.Open(file, localOptions()); err == nil {
+		if opened, err = local.Open(file, o.localOptions()); err == nil {
 			m, closer, o.Price = opened, opened.Close, &llm.Price{}
 		}
 	case "openai", "responses":
@@ -312,14 +316,22 @@ func nearby(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// Local are the options of a local model that answers by the template.
+func (o ModelOptions) Local() local.Options {
+	l := local.Options{KVMemory: o.KVMemory}
+	l.Engine.HalfKV = o.HalfKV
+	return l
+}
+
 // localOptions keeps what every short question begins with evaluated, also on
 // disk where there is a place for it.
-func localOptions() local.Options {
-	o := local.Options{Constant: []string{prompt.ShotsPrefix()}}
+func (o ModelOptions) localOptions() local.Options {
+	l := o.Local()
+	l.Constant = []string{prompt.ShotsPrefix()}
 	if dir, err := os.UserCacheDir(); err == nil {
-		o.CacheDir = filepath.Join(dir, "gnothi", "kv")
+		l.CacheDir = filepath.Join(dir, "gnothi", "kv")
 	}
-	return o
+	return l
 }
 
 func (o ModelOptions) key(usual string) string {

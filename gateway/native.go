@@ -171,7 +171,7 @@ func decodeCompletion(raw []byte) (*completion, error) {
 			return nil, invalid(name, "%s: has the wrong type", name)
 		}
 	}
-	for _, field := range []string{"suffix", "best_of", "logit_bias", "gnothi"} {
+	for _, field := range []string{"suffix", "best_of", "gnothi"} {
 		switch v := string(req.Extra[field]); v {
 		case "", "null", "{}", `""`, "1":
 		default:

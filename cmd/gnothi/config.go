@@ -48,6 +48,8 @@ var settings = map[string]setting{
 	"retrieve":           {def: "", help: "program that finds a context"},
 	"verifier":           {def: "", help: "program that verifies answers"},
 	"signals":            {def: "", help: "signals to read besides"},
+	"kv":                 {def: "f32", help: "how local models keep keys and values: f32 (exact), or f16 in half the memory"},
+	"kv-memory":          {def: "64MiB", help: "what a local model may keep of earlier prompts and answers, as keys and values"},
 	"listen":             {def: "127.0.0.1:8317", help: "where serve listens"},
 	"api-key":            {def: "", help: "key that clients of serve must send"},
 	"withheld":           {def: "I am not sure enough to answer that.", help: "what serve says in place of a withheld answer"},

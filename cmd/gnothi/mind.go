@@ -144,6 +144,9 @@ func (c *config) openSpec(ctx context.Context, cmd *cobra.Command, spec string) 
 		return nil, nil, err
 	}
 	o := catalog.ModelOptions{Pull: puller(cmd), Limit: c.limit, Limiters: c.limiters, Timeout: timeout, Abilities: c.abilities(cmd)}
+	if err := c.keysAndValues(&o); err != nil {
+		return nil, nil, err
+	}
 	if alias, ok := c.Get("models." + spec).(map[string]any); ok {
 		if err := o.Alias(alias); err != nil {
 			return nil, nil, usagef("models.%s: %w", spec, err)

@@ -122,6 +122,9 @@ func modelFlags(f *pflag.FlagSet) {
 	f.Float64("threshold", 0, "withhold answers below this probability")
 	f.Float64("hedge", 0, "give answers below this probability with their doubt")
 	f.String("format", settings["format"].def, "how questions are asked: "+strings.Join([]string{"auto", "shots", "chat"}, ", "))
+	for _, name := range []string{"kv", "kv-memory"} {
+		f.String(name, settings[name].def, settings[name].help)
+	}
 	callFlags(f)
 	f.String("next", "", "another model that auto may ask where this one is unsure: MODEL[?right=0.8&cost=10&effort=high], cost in first answers")
 	f.String("retrieve", "", "program that finds a context: auto may ask again with it; reads {\"question\"}, writes {\"context\"} as JSON")

@@ -149,7 +149,7 @@ func known(err error) error {
 
 // unsupported are fields of a request that would change the answer and that a
 // local model cannot honour; any other unknown field is ignored.
-var unsupported = map[string]llm.Ability{"tools": llm.Tools, "functions": llm.Tools, "audio": "audio"}
+var unsupported = map[string]llm.Ability{"tools": llm.Tools, "functions": llm.Tools, "audio": "audio", "grammar": "grammar", "guided_json": llm.Schema, "guided_regex": "guided_regex"}
 
 func (m *Model) accepts(r llm.Request) error {
 	for field, ability := range unsupported {

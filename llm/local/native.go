@@ -72,6 +72,9 @@ func (m *Model) Complete(ctx context.Context, ids []int32, op llm.Op) (*llm.Resu
 		}
 		ids = []int32{bos}
 	}
+	if err := m.accepts(op.Request); err != nil {
+		return nil, err
+	}
 	if err := m.fits(ids); err != nil {
 		return nil, err
 	}
