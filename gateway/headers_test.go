@@ -29,7 +29,7 @@ func TestClientHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyless.Model, keyless.Upstream.APIKey = p, ""
+	keyless.Model, keyless.Upstream.Keyed = p, false
 	for name, o := range map[string]gateway.Options{"keyed": keyed, "keyless": keyless} {
 		url, _ := serve(t, o)
 		for _, c := range []struct {

@@ -268,6 +268,9 @@ func (s *events) header(h map[string]string) {
 // data writes an event.
 func (s *events) data(p []byte) error { return s.line("data: ", p) }
 
+// named writes an event that has a name.
+func (s *events) named(name string, p []byte) error { return s.line("event: "+name+"\ndata: ", p) }
+
 // comment writes a line that clients skip. If it fails so will the next event.
 func (s *events) comment(text string) { _ = s.line(": ", []byte(text)) }
 

@@ -67,7 +67,7 @@ func behind(t testing.TB, u *upstream) gateway.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return gateway.Options{Model: m, Upstream: &gateway.Upstream{BaseURL: u.URL + "/v1", APIKey: upstreamKey, Open: open, Transport: u.Client().Transport}}
+	return gateway.Options{Model: m, Upstream: &gateway.Upstream{Keyed: true, Open: open}}
 }
 
 const plainAnswer = `{"id":"chatcmpl-9","object":"chat.completion","created":12345678901234567890,"model":"big-2026","system_fingerprint":"fp_1","x_unknown":{"n":9007199254740993},` +
@@ -324,49 +324,105 @@ func TestToolCallDeliberated(t *testing.T) {
 	}
 }
 
+// Bodies of the other endpoints pass as they are, both ways; a response carries
+// its belief, and the policy in a model's name does not pass.
 func TestPassedThrough(t *testing.T) {
-	const answer = `{"id":"resp_1","object":"response","output":[]}`
+	const response = `{"id":"resp_1","object":"response","status":"completed","x_unknown":12345678901234567890,"output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Paris"}]}],"usage":{"input_tokens":5,"output_tokens":1}}`
+	const completion = `{"id":"cmpl_1","object":"text_completion","x_unknown":12345678901234567890,"choices":[{"index":0,"text":"Paris","finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":1}}`
+	answers := map[string]string{"/v1/responses": response, "/v1/completions": completion}
+	streams := map[string][]string{
+		"/v1/responses":   {`{"type":"response.created","response":{"id":"resp_1","output":[]},"x":1}`, `{"type":"response.output_text.delta","delta":"Paris"}`, `{"type":"response.completed","response":` + response + `}`},
+		"/v1/completions": {`{"id":"cmpl_1","choices":[{"index":0,"text":"Par","finish_reason":null}],"x":1}`, `{"id":"cmpl_1","choices":[{"index":0,"text":"is","finish_reason":"stop"}]}`},
+	}
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		switch {
-		case gjson.GetBytes(b, "fail").Exists():
+		events := streams[r.URL.Path]
+		switch gjson.GetBytes(b, "how").String() {
+		case "fail":
 			w.Header().Set("Retry-After", "3")
-			w.WriteHeader(int(gjson.GetBytes(b, "fail").Int()))
+			w.WriteHeader(int(gjson.GetBytes(b, "status").Int()))
 			io.WriteString(w, `{"error":{"message":"wrong key `+upstreamKey+` or sk-other-key-0123456789","type":"auth","code":"bad"}}`)
-		case gjson.GetBytes(b, "page").Exists():
+		case "page":
 			w.Header().Set("Content-Type", "text/html")
 			io.WriteString(w, "<html>hello</html>")
+		case "garbage":
+			sends(`{"id":`, `{"id":`)(w, r2(r, b))
+		case "cut":
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprintf(w, "data: %s\n\n", events[0])
+		case "queued":
+			sends(`{"id":"resp_2","object":"response","status":"queued","output":[]}`)(w, r2(r, b))
 		default:
-			sends(answer, `{"a":1}`, `{"b":2}`)(w, r2(r, b))
+			sends(answers[r.URL.Path], events...)(w, r2(r, b))
 		}
 	})
 	url, _ := serve(t, behind(t, u))
-	for _, path := range []string{"/v1/responses", "/v1/completions"} {
-		const sent = `{"model": "anything", "input": "x", "prompt": [1,2], "big": 12345678901234567890}`
-		status, got, head := post(t, url+path, sent, "Authorization", "Bearer sk-client", "Cookie", "a=b", "Content-Type", "application/json")
-		if status != 200 || got != answer || head.Get("X-Request-Id") != "req_7" || head.Get("Set-Cookie") != "" {
+	for path, answer := range answers {
+		const sent = `{"model": "anything", "input": "Capital?", "prompt": "Capital?", "big": 12345678901234567890}`
+		status, got, head := post(t, url+path, sent, "Content-Type", "application/json")
+		if status != 200 || head.Get("X-Request-Id") != "req_7" || head.Get("Set-Cookie") != "" || head.Get("X-Gnothi-Decision") != "answer" {
 			t.Errorf("%s: %d %s %v", path, status, got, head)
 		}
-		body, sentHead, reached := u.last()
-		if body != sent || reached != path || sentHead.Get("Authorization") != "Bearer "+upstreamKey || sentHead.Get("Cookie") != "" || sentHead.Get("X-Forwarded-For") != "" {
-			t.Errorf("%s: the upstream was sent %s %s %v", path, reached, body, sentHead)
+		same(t, path, without(t, got, "gnothi"), answer)
+		if path == "/v1/responses" {
+			if b := belief(t, got); b.Get("answer").String() != "Paris" || b.Get("id").String() != "resp_1" || b.Get("spend.completion_tokens").Int() != 1 || b.Get("question").String() != "Capital?" {
+				t.Errorf("belief %s", b)
+			}
+		} else if got != answer+"\n" {
+			t.Errorf("%s: %q", path, got)
 		}
-		if _, got, _ := post(t, url+path, `{"stream":true}`); got != "data: {\"a\":1}\n\ndata: {\"b\":2}\n\ndata: [DONE]\n\n" {
-			t.Errorf("%s: streamed %q", path, got)
+		if body, _, reached := u.last(); body != sent || reached != path {
+			t.Errorf("%s: the upstream was sent %s %s", path, reached, body)
 		}
-		status, got, head = post(t, url+path, `{"fail":429}`)
+		// The policy of the model's name, and a gnothi object, are for the gateway.
+		post(t, url+path, `{"model":"big+direct","input":"x","prompt":"x","gnothi":{"policy":"direct"},"big":12345678901234567890}`)
+		if body, _, _ := u.last(); body != `{"model":"big","input":"x","prompt":"x","big":12345678901234567890}` {
+			t.Errorf("%s: the upstream was sent %s", path, body)
+		}
+		want := ""
+		for _, e := range streams[path] {
+			if path == "/v1/responses" {
+				want += "event: " + gjson.Get(e, "type").String() + "\n"
+			}
+			want += "data: " + e + "\n\n"
+		}
+		_, got, head = post(t, url+path, `{"model":"big","stream":true,"input":"x","prompt":"x"}`)
+		if path == "/v1/responses" {
+			if b := gjson.Get(got[strings.LastIndex(got, "data: ")+6:], "response.gnothi"); b.Get("answer").String() != "Paris" {
+				t.Errorf("%s: streamed %s", path, got)
+			}
+			got = got[:strings.LastIndex(got, `,"gnothi":`)] + "}}\n\n"
+		} else {
+			want += "data: [DONE]\n\n"
+		}
+		if got != want || head.Get("X-Request-Id") != "req_7" {
+			t.Errorf("%s: streamed %q, want %q; %v", path, got, want, head)
+		}
+		status, got, head = post(t, url+path, `{"model":"big","how":"fail","status":429}`)
 		if status != 429 || head.Get("Retry-After") != "3" || gjson.Get(got, "error.code").String() != "bad" || strings.Contains(got, "sk-") {
 			t.Errorf("%s: %d %s", path, status, got)
 		}
-		for body, want := range map[string]int{`{"page":1}`: 502, `{"fail":302}`: 502, `[]`: 400, `{"gnothi":{}}`: 400} {
+		for body, want := range map[string]int{
+			`{"model":"big","how":"page"}`: 502, `{"model":"big","how":"fail","status":302}`: 502, `{"model":"big","how":"garbage"}`: 502, `{"model":"big","how":"garbage","stream":true}`: 502,
+			`[]`: 400, `{"model":7}`: 400, `{"model":"a","model":"b"}`: 400, `{"model":"big","gnothi":{"threshold":0.5}}`: 400, `{"model":"big+self-consistency?n=3","input":"x"}`: 400, "{\"x\":\"\xff\"}": 400,
+		} {
 			if status, got, _ := post(t, url+path, body); status != want || !gjson.Get(got, "error.message").Exists() {
 				t.Errorf("%s %s: %d %s", path, body, status, got)
 			}
 		}
+		status, got, _ = post(t, url+path, `{"model":"big","how":"cut","stream":true}`)
+		if last := got[strings.LastIndex(got, "data: ")+6:]; status != 200 || !strings.Contains(gjson.Get(last, "error.message").String(), "cut") || strings.Contains(got, "[DONE]") {
+			t.Errorf("%s: a cut stream ends with %q", path, last)
+		}
+	}
+	// A response that is still being made has no answer yet.
+	_, got, _ := post(t, url+"/v1/responses", `{"model":"big","how":"queued","background":true,"input":"x"}`)
+	if gjson.Get(got, "status").String() != "queued" || belief(t, got).Get("outcome").String() != "unparsed" {
+		t.Errorf("queued: %s", got)
 	}
 	u.Close()
-	status, got, _ := post(t, url+"/v1/responses", `{}`)
-	if status != 502 || gjson.Get(got, "error.type").String() != "upstream_error" || strings.Contains(got, "/v1") {
+	status, got, _ := post(t, url+"/v1/responses", `{"model":"big"}`)
+	if status != 502 || gjson.Get(got, "error.type").String() != "upstream_error" {
 		t.Errorf("nobody there: %d %s", status, got)
 	}
 }

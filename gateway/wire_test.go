@@ -53,7 +53,9 @@ func raw(t *testing.T, url, request string) (answers []string) {
 func TestNoRequestWithinARequest(t *testing.T) {
 	m := echo()
 	url, _ := serve(t, gateway.Options{Model: named(m)})
-	body := func(say string) string { return `{"model":"small","messages":[{"role":"user","content":"` + say + `"}]}` }
+	body := func(say string) string {
+		return `{"model":"small","messages":[{"role":"user","content":"` + say + `"}]}`
+	}
 	post := func(header, body string) string {
 		return "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n" + header + "\r\n" + body
 	}

@@ -75,7 +75,7 @@ const (
 	Generate Kind = iota // choices for a request
 	Score                // log-probabilities of Op.Continuation after the request; one choice, nothing sampled
 	Trace                // the hidden state after the request, before anything is answered; one choice, no text
-	Pass                 // Op.Body as it stands to an endpoint of the provider's own; one choice, its Raw the answer
+	Pass                 // Op.Body as it stands to an endpoint of the provider's own; one choice; Result.Raw is the answer
 )
 
 // Op is one paid operation.

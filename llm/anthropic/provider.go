@@ -31,7 +31,7 @@ type Options struct {
 	// Connect (10s), FirstByte (5m, from the call to the response's headers) and
 	// Idle (2m, between two bytes) limit a call.
 	Connect, FirstByte, Idle time.Duration
-	// MaxBody bounds a response that is not streamed, in bytes; default 32 MiB.
+	// MaxBody bounds a response that is not streamed, in bytes; default 64 MiB.
 	MaxBody int64
 	// Concurrency bounds the calls of one operation side by side; default 32.
 	Concurrency int
@@ -126,7 +126,7 @@ func (p *Provider) exchange(ctx context.Context, body []byte, index int, stops [
 	}
 	defer resp.Body.Close()
 	var res *llm.Result
-	if resp.Type == "text/event-stream" {
+	if resp.Streams() {
 		res, err = p.readStream(ctx, resp, index, stops, stream)
 	} else {
 		res, err = p.readWhole(resp, index, stops, stream)
