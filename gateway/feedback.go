@@ -33,6 +33,8 @@ type verdict struct {
 	Form        string           `json:"form"`
 	Model       string           `json:"model"`
 	Key         calibrate.Key    `json:"calibrator_key"`
+
+	client string // the name of the key that the answer went to
 }
 
 func verdictOf(b gnothi.Belief, key calibrate.Key, audit float64) verdict {
@@ -110,8 +112,16 @@ func (g *Gateway) feedback(w http.ResponseWriter, r *http.Request) error {
 
 // judge keeps a verdict with its trial and in the feedback file.
 func (g *Gateway) judge(ctx context.Context, id string, correct bool, by string) (v verdict, err error) {
-	now := time.Now()
+	now := time.UnixMilli(time.Now().UnixMilli()) // as the store keeps it
+	client := clientOf(ctx)
 	if g.Trials != nil {
+		if !client.Admin { // whose answers are others' is not to be told
+			if t, err := g.Trials.Get(ctx, id); err != nil && !errors.Is(err, store.ErrNoTrial) {
+				return v, fmt.Errorf("feedback: %w", err)
+			} else if err != nil || t.Key != client.Name {
+				return v, unknownAnswer(id)
+			}
+		}
 		t, err := g.Trials.Judge(ctx, id, store.Verdict{At: now, Correct: correct, By: by, Key: keyName(ctx)})
 		if errors.Is(err, store.ErrNoTrial) {
 			return v, unknownAnswer(id)
@@ -124,9 +134,10 @@ func (g *Gateway) judge(ctx context.Context, id string, correct bool, by string)
 			return v, fmt.Errorf("feedback: the trial cannot be read: %w", err)
 		}
 		v = verdictOf(k.Belief, k.Explanation.Key, t.Audit)
+		g.observe(ctx, t, now)
 	} else {
 		var ok bool
-		if v, ok = g.recent.find(id); !ok {
+		if v, ok = g.recent.find(id); !ok || !client.Admin && v.client != client.Name {
 			return v, unknownAnswer(id)
 		}
 	}

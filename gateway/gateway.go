@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gnothi/control"
@@ -83,6 +84,8 @@ type Options struct {
 	Trials *store.Trials
 	// Audit is the share of answers that are marked for labelling, from 0 to 1.
 	Audit float64
+	// Watch withdraws calibrators that no longer hold; nil: nobody looks.
+	Watch *Watch
 	// Runs are pages about runs by name, served under /runs/NAME/.
 	Runs map[string]http.Handler
 	// Log gets a line for each request, without its text; default: none.
@@ -109,6 +112,7 @@ type Gateway struct {
 	pages    *pages
 	recent   *recent
 	digests  map[calibrate.Key]string
+	inForce  atomic.Pointer[inForce]
 	verdicts sync.Mutex // of Feedback
 	started  time.Time
 }
@@ -166,7 +170,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		Options: o, keySum: sha256.Sum256([]byte(o.APIKey)), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
-		metrics: newMetrics(&gauges{o.Guards, o.Limiters, o.Books}), models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
+		metrics: newMetrics(&gauges{o.Guards, o.Limiters, o.Books}, TrialMetrics(o.Trials, o.Watch)), models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
 	}
 	return g, g.routes()
 }
@@ -401,17 +405,22 @@ func body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // a writer without deadlines, as in tests, waits
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	b := bytes.NewBuffer(make([]byte, 0, max(512, min(r.ContentLength+1, 64<<10))))
 	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	var over *http.MaxBytesError
 	switch {
+	case err == nil:
+		_ = control.SetReadDeadline(time.Time{})
+		return b.Bytes(), nil
 	case errors.As(err, &over):
-		return nil, tooLarge
-	case err != nil:
-		return nil, &failure{status: http.StatusRequestTimeout, kind: badRequest, message: "the body did not come in whole"}
+		err = tooLarge
+	default:
+		err = &failure{status: http.StatusRequestTimeout, kind: badRequest, message: "the body did not come in whole"}
 	}
-	return b.Bytes(), nil
+	// The deadline stays: else the server would wait for the rest as long as the client
+	// likes, so as to use the connection again.
+	w.Header().Set("Connection", "close")
+	return nil, err
 }
 
 // answerJSON writes a JSON answer with status 200.

@@ -154,6 +154,12 @@ func (g *Gateway) reliability(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if g.Watch != nil {
+		page.Standings, page.Drift = g.Watch.standings(), g.Watch.words()
+		for i, s := range page.Standings {
+			page.Standings[i].Name = web.Visible(s.Name)
+		}
+	}
 	return g.show(w, http.StatusOK, "reliability", page)
 }
 

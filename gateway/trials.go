@@ -49,7 +49,9 @@ const headLength = 240
 func (g *Gateway) record(ctx context.Context, p *plan, a *answer, b gnothi.Belief, failed error) {
 	if g.Trials == nil {
 		if failed == nil && g.Feedback != nil {
-			g.recent.keep(verdictOf(b, b.Study.Key, g.chance(b)))
+			v := verdictOf(b, b.Study.Key, g.chance(b))
+			v.client = keyName(ctx)
+			g.recent.keep(v)
 		}
 		return
 	}

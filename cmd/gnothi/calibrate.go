@@ -20,7 +20,7 @@ import (
 )
 
 func calibrateCmd() *cobra.Command {
-	var in, keep, dir, priors, figure, held string
+	var in, keep, dir, priors, figure, held, feedback string
 	var own, demo bool
 	var workers, limit int
 	cmd := &cobra.Command{
@@ -37,11 +37,15 @@ true, "id"?, "cluster"?, "kind"?}: nothing is asked, the signals are combined, a
 what each adds is told. Lines whose label is null are not fitted on: whether they
 are like the others is told. Below 30 labels the calibrator starts from what other
 models' labels say and moves as far as these labels allow.
+--from-feedback fits on the verdicts that came on answers of serve, one calibrator
+for each model, policy and form; verdicts on answers that --audit marked at random
+stand for those that nobody spoke about.
 Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 		Example: `  gnothi calibrate --in my-questions.jsonl --model openai:gpt-4.1-mini
   gnothi calibrate --in my-questions.jsonl --keep asked.jsonl
   gnothi calibrate --in asked.jsonl --figure figures
   gnothi score --in labelled.jsonl | gnothi calibrate --in - --model openai:x
+  gnothi calibrate --from-feedback ~/.local/state/gnothi/serve/127.0.0.1_8317
   gnothi calibrate --builtin`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,6 +60,9 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 				if dir, err = calibratorDir(); err != nil {
 					return err
 				}
+			}
+			if feedback != "" {
+				return fitFeedback(cmd, feedback, dir)
 			}
 			to := destination{dir: dir, figure: figure, held: held}
 			if demo {
@@ -82,6 +89,7 @@ Figures are cross-fitted, or, with --builtin, of the half that is kept apart.`,
 	modelFlags(cmd.Flags())
 	f := cmd.Flags()
 	f.StringVar(&in, "in", "", "questions with answers, labelled beliefs that --keep wrote, or labelled scores (- is standard input)")
+	f.StringVar(&feedback, "from-feedback", "", "verdicts on answers of serve: the folder of its --state, or the file of its --feedback")
 	f.BoolVar(&own, "builtin", false, "gnothi's own questions: fit on one half, figures on the other")
 	f.BoolVar(&demo, "demo", false, "made-up evidence, to see what is told; nothing is stored")
 	f.StringVar(&keep, "keep", "", "file for the labelled beliefs; what it holds already is not asked again")

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -26,6 +29,8 @@ type trialFlags struct {
 	none           bool
 	keep, maxBytes string
 	audit          float64
+	drift          string
+	fingerprint    time.Duration
 }
 
 func (t *trialFlags) add(f *pflag.FlagSet) {
@@ -33,6 +38,8 @@ func (t *trialFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&t.keep, "trials-keep", "30d", "how long trials are kept, such as 36h or 30d")
 	f.StringVar(&t.maxBytes, "trials-max-bytes", "512MiB", "most bytes of trials; the oldest go first")
 	f.Float64Var(&t.audit, "audit", 0, "share of answers, 0 to 1, that are marked at random to be labelled, so that figures hold for all answers")
+	f.StringVar(&t.drift, "drift", gateway.DriftAudit, "verdicts that withdraw a calibrator which no longer holds: audit (of marked answers), all (if verdicts come for all answers), none")
+	f.DurationVar(&t.fingerprint, "fingerprint", 0, "ask the model fixed questions so often, such as 1h, and withdraw its calibrators if it changes under its name (0: never)")
 }
 
 // open opens the trials of a server and tells the gateway of them.
@@ -42,6 +49,12 @@ func (t *trialFlags) open(ctx context.Context, s *state, o *gateway.Options) (cl
 		return nil, usagef("--audit %v: want a share from 0 to 1", t.audit)
 	}
 	o.Audit = t.audit
+	if t.fingerprint < 0 || t.fingerprint > 0 && (t.fingerprint < time.Minute || t.none) {
+		return nil, usagef("--fingerprint %v: want a minute or more, and trials to keep it with", t.fingerprint)
+	}
+	if !slices.Contains([]string{gateway.DriftAudit, gateway.DriftAll, gateway.DriftNone}, t.drift) {
+		return nil, usagef("--drift %q: want %s, %s or %s", t.drift, gateway.DriftAudit, gateway.DriftAll, gateway.DriftNone)
+	}
 	keep, err := parseDays(t.keep)
 	if err != nil {
 		return nil, usagef("--trials-keep %q: %w", t.keep, err)
@@ -65,7 +78,22 @@ func (t *trialFlags) open(ctx context.Context, s *state, o *gateway.Options) (cl
 	if err != nil {
 		return nil, err
 	}
+	if o.Watch, err = gateway.NewWatch(ctx, o.Trials, t.drift); err != nil {
+		return nil, errors.Join(err, o.Trials.Close())
+	}
 	return o.Trials.Close, nil
+}
+
+// watch asks the served model for its fingerprint, if that is wanted, until it is
+// stopped. current gives the gateway in force.
+func (t *trialFlags) watch(ctx context.Context, current func() *gateway.Gateway) (stop func()) {
+	if t.fingerprint <= 0 || t.none {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { gateway.Fingerprint(ctx, t.fingerprint, current) })
+	return func() { cancel(); wg.Wait() }
 }
 
 // parseDays reads a time that may be in days.

@@ -17,6 +17,7 @@ import (
 type Set struct {
 	calibrators map[Key]*Calibrator
 	priors      []*Prior
+	withdrawn   map[Key]string // why they hold no more
 }
 
 //go:embed data
@@ -104,7 +105,19 @@ func (s *Set) Add(c *Calibrator) {
 // Find gives the calibrator for a key.
 func (s *Set) Find(k Key) (*Calibrator, bool) {
 	c, ok := s.calibrators[k]
+	if _, gone := s.withdrawn[k]; gone {
+		return nil, false
+	}
 	return c, ok
+}
+
+// Without is the set without calibrators that hold no more, each with the reason:
+// where one is missed, the probability is borrowed from other models, and
+// [Calibration.Why] says why.
+func (s *Set) Without(why map[Key]string) *Set {
+	out := *s
+	out.withdrawn = why
+	return &out
 }
 
 // Digests names each calibrator by what it holds: another fit, another name.
@@ -160,7 +173,11 @@ func (s *Set) Estimate(k Key, rs []Named) (*Estimate, Calibration) {
 		problem = err
 	}
 	why := hint
-	if problem != nil {
+	gone, withdrawn := s.withdrawn[k]
+	switch {
+	case withdrawn:
+		why = gone
+	case problem != nil:
 		why = problem.Error()
 	}
 	for _, p := range s.priors {
@@ -169,7 +186,10 @@ func (s *Set) Estimate(k Key, rs []Named) (*Estimate, Calibration) {
 		}
 	}
 	why = "no calibrator or prior for the signals that this model gives; see signals for the raw scores"
-	if problem != nil {
+	switch {
+	case withdrawn:
+		why = gone
+	case problem != nil:
 		why = problem.Error()
 	}
 	return nil, Calibration{Status: Uncalibrated, Why: &why}
