@@ -3,6 +3,9 @@ package eval
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,10 +38,13 @@ type Header struct {
 	Seed    uint64    `json:"seed"`
 	Tokens  int       `json:"max_tokens,omitempty"`
 	Pace    string    `json:"concurrency,omitempty"` // what the user asked for; a resumed run keeps it
+	Timeout string    `json:"timeout,omitempty"`     // of a call; kept likewise
 	Created time.Time `json:"created"`
 	// Items and Digest are set when the run begins.
 	Items  int    `json:"items"`
 	Digest string `json:"digest"`
+	// Ended is when the run was last worked on.
+	Ended time.Time `json:"ended,omitzero"`
 }
 
 // runFile is the name of the file in the folder of a run.
@@ -133,6 +140,16 @@ func (f *Folder) Where() string { return f.where }
 
 // Close makes what was handed over durable and lets the run go.
 func (f *Folder) Close() error { return f.run.Close() }
+
+// End notes when the run was last worked on.
+func (f *Folder) End(ctx context.Context, at time.Time) error {
+	f.Header.Ended = at.UTC().Truncate(time.Second)
+	raw, err := json.Marshal(f.Header)
+	if err != nil {
+		return err
+	}
+	return f.run.SetHeader(ctx, raw)
+}
 
 // Discard lets a run go that has not begun (its items cannot be read, say) and
 // takes its file away, so that the same command may be given again. Of one that
@@ -268,6 +285,21 @@ type body struct {
 	Error  string          `json:"error,omitempty"`
 	Item   json.RawMessage `json:"item"`
 	Result json.RawMessage `json:"result,omitempty"`
+	// Sum is of the whole record: what somebody changed by hand does not count as
+	// what the model did. Empty in runs of before there was one.
+	Sum string `json:"sum,omitempty"`
+}
+
+// sumOf is the sum of a row whose body is b.
+func sumOf(row store.Row, b body) string {
+	h := sha256.New()
+	var length [8]byte
+	for _, part := range [][]byte{strconv.AppendInt(nil, int64(row.Item), 10), []byte(row.Key), []byte(row.Outcome), row.Summary, []byte(b.Error), b.Item, b.Result} {
+		binary.LittleEndian.PutUint64(length[:], uint64(len(part)))
+		_, _ = h.Write(length[:]) // never fails
+		_, _ = h.Write(part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
 // Add implements [Log].
@@ -276,11 +308,22 @@ func (f *Folder) Add(rec Record, durable func()) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(body{rec.Error, rec.Item, rec.Result})
+	// As they will be read: without blanks.
+	item, err := json.Marshal(rec.Item)
 	if err != nil {
 		return err
 	}
-	return f.run.AddRow(store.Row{Item: rec.Index, Key: rec.Key, Outcome: rec.Outcome, Summary: s, Body: b}, durable)
+	rest, row := body{Error: strings.ToValidUTF8(rec.Error, "\ufffd"), Item: item}, store.Row{Item: rec.Index, Key: rec.Key, Outcome: rec.Outcome, Summary: s}
+	if len(rec.Result) > 0 {
+		if rest.Result, err = json.Marshal(rec.Result); err != nil {
+			return err
+		}
+	}
+	rest.Sum = sumOf(row, rest)
+	if row.Body, err = json.Marshal(rest); err != nil {
+		return err
+	}
+	return f.run.AddRow(row, durable)
 }
 
 // Flush implements [Log].
@@ -307,6 +350,9 @@ func (f *Folder) record(row store.Row) (Record, error) {
 	s, err := readSummary(row.Summary)
 	if err := errors.Join(err, json.Unmarshal(row.Body, &b)); err != nil {
 		return rec, fmt.Errorf("run %s: item %d: %w: %w", f.where, row.Item, err, store.ErrForeign)
+	}
+	if b.Sum != "" && b.Sum != sumOf(row, b) {
+		return rec, fmt.Errorf("run %s: item %d: its record is not as it was written: %w", f.where, row.Item, store.ErrForeign)
 	}
 	rec.Spend, rec.WallMS = s.spend()
 	rec.Error, rec.Item, rec.Result = b.Error, b.Item, b.Result

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -97,7 +96,7 @@ func (p *plan) survey(ctx context.Context, see func(Task)) error {
 		}
 	}
 	if p.n == 0 {
-		return errors.New("no items")
+		return ErrNoItems
 	}
 	p.digest = hex.EncodeToString(whole.Sum(nil)[:16])
 	return nil

@@ -65,7 +65,7 @@ func NewReport(suite Suite, model string, n int, records iter.Seq2[Record, error
 				report.Outcomes.Empty++
 			}
 			if rec.Outcome == OutcomeFailed && len(report.Errors) < manyErrors {
-				report.Errors = append(report.Errors, fmt.Sprintf("item %d: %s", rec.Index, rec.Error))
+				report.Errors = append(report.Errors, rec.Name()+": "+rec.Error)
 			}
 			if seen++; !yield(rec, err) || err != nil {
 				return
@@ -74,6 +74,9 @@ func NewReport(suite Suite, model string, n int, records iter.Seq2[Record, error
 	}
 	if err := suite.sum(report, counted); err != nil {
 		return fail(err)
+	}
+	if o := report.Outcomes; o.Right+o.Wrong == 0 && seen > o.Unasked { // nothing to be right or wrong in
+		report.Headline = append([]Measure{Share("came to a result, of those asked", o.Measured, seen-o.Unasked)}, report.Headline...)
 	}
 	if seen > n {
 		return fail(fmt.Errorf("%d records of %d items", seen, n))
@@ -162,6 +165,7 @@ func Share(name string, k, n int, published ...Published) Measure {
 		return Of(name, stats.Figure{}, errors.New("no items"), published...)
 	}
 	f, err := stats.Wilson(k, n, Level)
+	f.Unit = stats.Share
 	return Of(name, f, err, published...)
 }
 

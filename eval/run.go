@@ -98,12 +98,9 @@ func Run(ctx context.Context, suite Suite, subject Subject, o Options) (*Report,
 		report.Unfinished = sumSpend(r.earlier.unfinished)
 	}
 	if err == nil {
-		err = reportErr
+		return report, reportErr // it names the study
 	}
-	if err != nil {
-		err = fmt.Errorf("study %s: %w", suite.Describe().Name, err)
-	}
-	return report, err
+	return report, fmt.Errorf("study %s: %w", suite.Describe().Name, err)
 }
 
 // running is a run that goes on.

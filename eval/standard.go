@@ -274,6 +274,7 @@ func shared(clusters []string) []int {
 func share(name string, y []float64, groups []int) Measure {
 	if groups != nil {
 		f, err := stats.WilsonClustered(y, groups, Level)
+		f.Unit = stats.Share
 		return Of(name, f, err)
 	}
 	return Average(name, y)

@@ -26,7 +26,7 @@ type Figure struct {
 	Low    float64 // interval bounds; NaN when there is none
 	High   float64
 	N      int    // items (not resamples)
-	Unit   string // empty for plain ratios
+	Unit   string // " nats" and the like, as it stands behind the value; [Share]; empty for plain ratios
 	Method string // how value and interval were made
 	Why    string // reason for a missing part, else empty
 
@@ -90,15 +90,27 @@ func (f *Figure) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// Share is the unit of a share of items, from 0 to 1.
+const Share = "share"
+
+// Suffix is what stands behind the value where a unit is shown: a share needs
+// none.
+func (f Figure) Suffix() string {
+	if f.Unit == Share {
+		return ""
+	}
+	return f.Unit
+}
+
 // String shows the figure the way a table does: 0.731 [0.702, 0.760] (n=1000).
 func (f Figure) String() string {
 	switch {
 	case math.IsNaN(f.Value):
 		return fmt.Sprintf("n/a (%s)", f.Why)
 	case math.IsNaN(f.Low) || math.IsNaN(f.High):
-		return fmt.Sprintf("%.3f%s (n=%d)", f.Value, f.Unit, f.N)
+		return fmt.Sprintf("%.3f%s (n=%d)", f.Value, f.Suffix(), f.N)
 	}
-	return fmt.Sprintf("%.3f%s [%.3f, %.3f] (n=%d)", f.Value, f.Unit, f.Low, f.High, f.N)
+	return fmt.Sprintf("%.3f%s [%.3f, %.3f] (n=%d)", f.Value, f.Suffix(), f.Low, f.High, f.N)
 }
 
 func finiteOrNil(v float64) *float64 {

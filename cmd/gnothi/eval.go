@@ -195,6 +195,9 @@ func (o evalOptions) run(cmd *cobra.Command, name string) (err error) {
 	policy, _ := cmd.Flags().GetString("policy") // the configuration's is for questions that users ask
 	h := eval.Header{Gnothi: version(), Study: name, Spec: c.String("model"), Peers: o.peers, Judge: o.judge, Policy: policy,
 		Limit: o.limit, Pace: o.concurrency, Seed: n.seed, Tokens: o.maxTokens, Created: time.Now().UTC().Truncate(time.Second)}
+	if t := c.String("call-timeout"); t != settings["call-timeout"].def {
+		h.Timeout = t
+	}
 	if o.data != "" {
 		if h.Data, err = filepath.Abs(o.data); err != nil {
 			return usage(err)
@@ -268,6 +271,11 @@ func (o evalOptions) reopen(cmd *cobra.Command, h eval.Header, run string) (suit
 		return nil, n, r, err
 	}
 	n.seed = h.Seed
+	if h.Timeout != "" && !cmd.Flags().Changed("call-timeout") {
+		if err := c.Set("call-timeout", h.Timeout); err != nil {
+			return nil, n, r, err
+		}
+	}
 	if r, err = o.prepare(cmd, c, n, suite, h); err != nil {
 		return nil, n, r, err
 	}
@@ -347,6 +355,7 @@ func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Fold
 		interrupted, err = false, nil
 	}
 	if err == nil || interrupted || errors.Is(err, eval.ErrNoModel) {
+		err = errors.Join(err, folder.End(context.WithoutCancel(cmd.Context()), time.Now()))
 		err = errors.Join(writeReport(context.WithoutCancel(cmd.Context()), folder, suite, report, 0), err)
 	}
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {

@@ -135,7 +135,7 @@ func valueOf(f stats.Figure) string {
 	if math.IsNaN(f.Value) {
 		return "-"
 	}
-	return fmt.Sprintf("%.3f%s", f.Value, f.Unit)
+	return fmt.Sprintf("%.3f%s", f.Value, f.Suffix())
 }
 
 func bounds(f stats.Figure) string {
@@ -179,7 +179,7 @@ func evalExportCmd() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, folder.Close()) }()
-			run := interchange.Run{Header: folder.Header}
+			run := interchange.Run{Header: folder.Header, Ended: folder.Header.Ended}
 			if format == "inspect" {
 				if run.Report, err = folder.Report(cmd.Context(), suite); err != nil {
 					return runError(err)

@@ -91,7 +91,7 @@ func axisOf(ms []eval.Measure) axis {
 
 // holds tells whether a figure is of the kind that the axis shows.
 func (a axis) holds(f stats.Figure) bool {
-	return f.Unit == "" && math.Abs(f.Value) <= 1 && !(f.Low < -1.0001) && !(f.High > 1.0001)
+	return f.Suffix() == "" && math.Abs(f.Value) <= 1 && !(f.Low < -1.0001) && !(f.High > 1.0001)
 }
 
 func (a axis) at(v float64) float64 {

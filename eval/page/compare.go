@@ -137,8 +137,8 @@ func (v *comparison) differences() {
 	t.Axis.Low, t.Axis.Middle, t.Axis.High = tick(-far), "0", tick(far)
 	for _, d := range v.C.Differences {
 		r := row{
-			Name: web.Visible(d.Name), Value: signed(d.Difference.Value) + d.Difference.Unit, Interval: interval(d.Difference), N: d.Difference.N, Note: v.note(d.Difference.Method),
-			P: tested(d.Difference), Plot: a.forest(eval.Measure{Figure: d.Difference}), Published: []string{number(d.A.Value) + d.A.Unit, number(d.B.Value) + d.B.Unit},
+			Name: web.Visible(d.Name), Value: signed(d.Difference.Value) + d.Difference.Suffix(), Interval: interval(d.Difference), N: d.Difference.N, Note: v.note(d.Difference.Method),
+			P: tested(d.Difference), Plot: a.forest(eval.Measure{Figure: d.Difference}), Published: []string{number(d.A.Value) + d.A.Suffix(), number(d.B.Value) + d.B.Suffix()},
 		}
 		t.Drawn = t.Drawn || r.Plot != ""
 		t.Tested = t.Tested || r.P != ""

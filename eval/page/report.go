@@ -238,7 +238,7 @@ func (v *view) table(name string, ms []eval.Measure) {
 	a, t := axisOf(ms), &table{Name: name}
 	t.Axis.Low, t.Axis.Middle, t.Axis.High = tick(a.low), tick((a.low+a.high)/2), tick(a.high)
 	for _, m := range ms {
-		r := row{Name: web.Visible(m.Name), Value: number(m.Figure.Value) + m.Figure.Unit, Interval: interval(m.Figure), N: m.Figure.N, Note: v.note(m.Figure.Method), P: tested(m.Figure), Plot: a.forest(m)}
+		r := row{Name: web.Visible(m.Name), Value: number(m.Figure.Value) + m.Figure.Suffix(), Interval: interval(m.Figure), N: m.Figure.N, Note: v.note(m.Figure.Method), P: tested(m.Figure), Plot: a.forest(m)}
 		for _, p := range m.Published {
 			r.Published = append(r.Published, fmt.Sprintf("%s %s", number(p.Value), p.Of))
 		}
