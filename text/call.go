@@ -55,7 +55,7 @@ func canonicalJSON(s string) (string, bool) {
 	if d.Decode(&v) != nil {
 		return "", false
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // the very value says that nothing follows
+	if _, err := d.Token(); err != io.EOF { // nothing may follow
 		return "", false
 	}
 	var b bytes.Buffer

@@ -103,9 +103,9 @@ func (p *Provider) passEvents(ctx context.Context, resp *upstream.Response, op l
 		event, err := events.Next()
 		var api *llm.APIError
 		switch {
-		case err == io.EOF && whole.Done(): //nolint:errorlint // a broken connection wraps it
+		case err == io.EOF && whole.Done():
 			return wholeOf(&whole), pieces, nil
-		case err == io.EOF: //nolint:errorlint // likewise
+		case err == io.EOF:
 			return nil, 0, fail("the stream was cut: it ended without its last event")
 		case err != nil && ctx.Err() != nil:
 			return nil, 0, context.Cause(ctx)
