@@ -36,6 +36,7 @@ func main() {
 	flag.StringVar(&r.gnothi, "gnothi", "", "the gnothi binary")
 	flag.StringVar(&r.smg, "smg", "", "the smg binary; empty: without it")
 	flag.StringVar(&r.state, "state", "", "state folder of gnothi; empty: a temporary one")
+	flag.StringVar(&r.more, "args", "", "more flags for gnothi serve")
 	flag.DurationVar(&r.block, "block", 2*time.Second, "length of a block")
 	flag.IntVar(&r.rounds, "rounds", 5, "blocks of each")
 	flag.IntVar(&r.streams, "streams", 1000, "open streams of the part memory")

@@ -22,7 +22,7 @@ import (
 
 // run is one run of the benchmark.
 type run struct {
-	gnothi, smg, state, callers       string
+	gnothi, smg, state, callers, more string
 	block                             time.Duration
 	rounds, streams, cancels          int
 	mock, via, raw, peer              *target // the upstream itself, gnothi, the bare proxy, smg
@@ -108,7 +108,8 @@ func (r *run) serveArgs(address string) []string {
 	if state == "" {
 		state = filepath.Join(r.dir, "state-"+address)
 	}
-	return []string{"serve", "--model", "openai:mock@" + r.mockURL + "/v1", "--policy", "direct", "--listen", address, "--state", state}
+	args := []string{"serve", "--model", "openai:mock@" + r.mockURL + "/v1", "--policy", "direct", "--listen", address, "--state", state}
+	return append(args, strings.Fields(r.more)...)
 }
 
 func (r *run) stop() {
