@@ -24,9 +24,9 @@ const (
 	Key       = Point(model.Key)       // keys likewise, of KVHeads heads
 	Value     = Point(model.Value)     // values, of KVHeads heads
 	HeadOut   = Point(model.HeadOut)   // each head's mix of values, before the output projection
-	AttnOut   = Point(model.AttnOut)   // the attention's output as projected
+	AttnOut   = Point(model.AttnOut)   // the attention's output as projected, before any norm of its own (gemma3)
 	ResidMid  = Point(model.ResidMid)  // the residual stream between attention and MLP
-	MLPOut    = Point(model.MLPOut)    // the MLP's output as projected
+	MLPOut    = Point(model.MLPOut)    // the MLP's output, likewise
 )
 
 var pointNames = [model.Points]string{

@@ -313,6 +313,24 @@ func TestHalfKV(t *testing.T) {
 	if !reflect.DeepEqual(score(t, half, q, ids[33:]), score(t, half, p, ids[33:])) {
 		t.Error("a loaded prefix continues differently")
 	}
+	for _, opts := range []engine.Options{{HalfKV: true, Context: 99}, {Threads: 3}} {
+		info, memory, err := engine.Foretell(path, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := open(t, path, opts)
+		got := e.Info()
+		got.Fingerprint, got.Kernels, got.Parameters = "", "", 0
+		if info != got {
+			t.Errorf("foretold %+v, it is %+v", info, got)
+		}
+		if memory.KV(10) != 10*int64(got.KVBytes) || memory.Weights != got.Bytes || memory.Buffers < 4*64*3*64 {
+			t.Errorf("memory %+v", memory)
+		}
+	}
+	if _, _, err := engine.Foretell(path+"x", engine.Options{}); err == nil {
+		t.Error("no file: no error")
+	}
 	if _, err := full.LoadPrefix(bytes.NewReader(file.Bytes()), ids[:33]); !errors.Is(err, engine.ErrPrefixMismatch) {
 		t.Errorf("float16 read as float32: %v", err)
 	}

@@ -81,9 +81,12 @@ type head struct {
 	err   error
 }
 
+// logitRows is how many rows the buffer of logits holds.
+func logitRows(vocab int) int { return min(max(logitBytes/(4*vocab), 4), model.MaxRows) }
+
 func newScheduler(e *Engine, slots int) *scheduler {
 	v := e.info.Vocab
-	n := min(max(logitBytes/(4*v), 4), model.MaxRows)
+	n := logitRows(v)
 	s := &scheduler{
 		vocab: v, pass: model.NewPass(e.model, e.pool), pool: e.pool, slots: slots,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), timer: time.NewTimer(time.Hour),

@@ -18,6 +18,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"gnothi/engine"
 	"gnothi/engine/gguf"
 	"gnothi/llm/local/models"
 )
@@ -39,7 +40,8 @@ and holds it, then from where it is published; an interrupted pull goes on.`,
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "Show the known models and which are here", Args: cobra.NoArgs, RunE: modelList},
 		&cobra.Command{Use: "pull [NAME]", Short: "Fetch a known model, " + models.Default + " if none is named", Args: cobra.MaximumNArgs(1), ValidArgsFunction: names, RunE: modelPull},
-		&cobra.Command{Use: "info NAME|FILE.gguf", Short: "Show a model's architecture, sizes and metadata", Args: cobra.ExactArgs(1), RunE: modelInfo},
+		modelInfoCmd(),
+		modelTrace(),
 		&cobra.Command{Use: "rm NAME", Short: "Delete a known model's file", Args: cobra.ExactArgs(1), ValidArgsFunction: names, RunE: modelRemove},
 		modelProbe(),
 	)
@@ -183,8 +185,35 @@ type modelSheet struct {
 	Parameters int64          `json:"parameters,omitempty"`
 	Tensors    []tensorGroup  `json:"tensors,omitempty"`
 	Metadata   map[string]any `json:"metadata,omitempty"`
+	// Memory is what running it takes, nil with Refused saying why if it cannot run here.
+	Memory  *memorySheet `json:"memory,omitempty"`
+	Refused string       `json:"refused,omitempty"`
 
 	keys []string // of Metadata, in file order
+}
+
+// A memorySheet is the memory of a model, in bytes, with the keys and values of a
+// text of Context tokens in both formats.
+type memorySheet struct {
+	engine.Memory
+	Context int   `json:"context"`
+	KVF32   int64 `json:"kv_f32"`
+	KVF16   int64 `json:"kv_f16"`
+}
+
+// foretell fills in the memory. A file that the engine does not run has none.
+func (s *modelSheet) foretell(path string, context int) {
+	info, full, err := engine.Foretell(path, engine.Options{Context: context})
+	if err != nil {
+		s.Refused = err.Error()
+		return
+	}
+	_, half, err := engine.Foretell(path, engine.Options{Context: context, HalfKV: true})
+	if err != nil {
+		s.Refused = err.Error()
+		return
+	}
+	s.Memory = &memorySheet{full, info.Context, full.KV(info.Context), half.KV(info.Context)}
 }
 
 // A tensorGroup sums up the tensors stored in one format.
@@ -195,7 +224,24 @@ type tensorGroup struct {
 	Bytes      int64  `json:"bytes"`
 }
 
-func modelInfo(cmd *cobra.Command, args []string) error {
+func modelInfoCmd() *cobra.Command {
+	context := 0
+	cmd := &cobra.Command{
+		Use: "info NAME|FILE.gguf", Short: "Show a model's architecture, sizes, memory and metadata", Args: cobra.ExactArgs(1),
+		Long: `Shows a model from its file's header alone: architecture, sizes, metadata, and
+the memory that it will take, foretold before anything is loaded.`,
+		Example: `  gnothi model info smollm2-135m
+  gnothi model info ./model.gguf --context 4096 --json`,
+		RunE: func(cmd *cobra.Command, args []string) error { return modelInfo(cmd, args, context) },
+	}
+	cmd.Flags().IntVar(&context, "context", 0, "foretell the memory of a text of so many tokens (0: the model's longest)")
+	return cmd
+}
+
+func modelInfo(cmd *cobra.Command, args []string, context int) error {
+	if context < 0 {
+		return usagef("context: %d: want a number of tokens", context)
+	}
 	store, err := models.Open()
 	if err != nil {
 		return err
@@ -214,6 +260,7 @@ func modelInfo(cmd *cobra.Command, args []string) error {
 		if err := sheet.read(path); err != nil {
 			return err
 		}
+		sheet.foretell(path, context)
 	}
 	if wantsJSON(cmd) {
 		return printIndented(cmd.OutOrStdout(), sheet)
@@ -301,6 +348,13 @@ func (s *modelSheet) print(out io.Writer) error {
 		return w.Flush()
 	}
 	row("parameters", "%.1f million", float64(s.Parameters)/1e6)
+	if m := s.Memory; m != nil {
+		row("memory", "%s weights (mapped from the file), about %s buffers", megabytes(m.Weights), megabytes(m.Buffers))
+		row(fmt.Sprintf("memory of %d tokens", m.Context), "%s in f32 (the default), %s with --kv f16; a token %.1f kB, %.1f kB",
+			megabytes(m.KVF32), megabytes(m.KVF16), float64(m.KVF32)/float64(m.Context)/1e3, float64(m.KVF16)/float64(m.Context)/1e3)
+	} else {
+		row("runs here", "no: %s", quoted(s.Refused))
+	}
 	for _, t := range s.Tensors {
 		row("tensors "+t.Type, "%d, %.1f million parameters, %s", t.Count, float64(t.Parameters)/1e6, megabytes(t.Bytes))
 	}
