@@ -184,8 +184,8 @@ func (w *Watch) words() string {
 	return fmt.Sprintf("A calibrator is withdrawn when outcomes leave the intervals of its probabilities; %s. One that holds is withdrawn by chance at most once in %d verdicts on average.", from, falseAlarm)
 }
 
-// inForce is the set of calibrators without those that were withdrawn.
-type inForce struct {
+// holding is the set of calibrators without those that were withdrawn.
+type holding struct {
 	version int64
 	set     *calibrate.Set
 }
@@ -196,7 +196,7 @@ func (g *Gateway) calibrators() *calibrate.Set {
 		return g.Calibrators
 	}
 	version := g.Watch.version.Load()
-	if f := g.inForce.Load(); f != nil && f.version == version {
+	if f := g.holding.Load(); f != nil && f.version == version {
 		return f.set
 	}
 	g.Watch.mu.Lock()
@@ -208,8 +208,8 @@ func (g *Gateway) calibrators() *calibrate.Set {
 			why[key] = reason
 		}
 	}
-	f := &inForce{version: version, set: g.Calibrators.Without(why)}
-	g.inForce.Store(f)
+	f := &holding{version: version, set: g.Calibrators.Without(why)}
+	g.holding.Store(f)
 	return f.set
 }
 

@@ -88,6 +88,8 @@ type Options struct {
 	Watch *Watch
 	// Runs are pages about runs by name, served under /runs/NAME/.
 	Runs map[string]http.Handler
+	// Metrics are where requests are counted; nil makes new ones.
+	Metrics *Metrics
 	// Log gets a line for each request, without its text; default: none.
 	Log *slog.Logger
 }
@@ -107,12 +109,12 @@ type Gateway struct {
 	keySum   [sha256.Size]byte
 	mux      *http.ServeMux
 	origins  *http.CrossOriginProtection
-	metrics  *metrics
+	metrics  *Metrics
 	models   *modelSet
 	pages    *pages
 	recent   *recent
 	digests  map[calibrate.Key]string
-	inForce  atomic.Pointer[inForce]
+	holding  atomic.Pointer[holding]
 	verdicts sync.Mutex // of Feedback
 	started  time.Time
 }
@@ -165,12 +167,15 @@ func New(o Options) (*Gateway, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
 	if isDirect(policy) && o.Rule.Threshold > 0 {
 		o.Log.Warn("direct withholds nothing: the threshold holds for requests under other policies")
 	}
 	g := &Gateway{
 		Options: o, keySum: sha256.Sum256([]byte(o.APIKey)), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
-		metrics: newMetrics(&gauges{o.Guards, o.Limiters, o.Books}, TrialMetrics(o.Trials, o.Watch)), models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
+		metrics: o.Metrics, models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
 	}
 	return g, g.routes()
 }
@@ -210,7 +215,7 @@ func (g *Gateway) routes() error {
 		{"POST", "/tokenize", g.tokenize},
 		{"POST", "/detokenize", g.detokenize},
 		{"POST", "/apply-template", g.applyTemplate},
-		{"GET", metricsPath, g.metrics.serve},
+		{"GET", metricsPath, g.metrics.endpoint(&gauges{g.Guards, g.Limiters, g.Books}, TrialMetrics(g.Trials, g.Watch))},
 		{"GET", "/healthz", alive},
 		{"GET", "/readyz", g.ready},
 		{"GET", "/{$}", g.home},
