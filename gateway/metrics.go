@@ -14,10 +14,10 @@ import (
 	"gnothi/llm"
 )
 
-// metrics are the gateway's figures for Prometheus. No label is a client's free
-// choice, and none holds text or keys.
-type metrics struct {
-	handler   http.Handler
+// Metrics are a server's figures for Prometheus, which outlive the gateways that a
+// reload replaces. No label is a client's free choice, and none holds text or keys.
+type Metrics struct {
+	registry  *prometheus.Registry
 	requests  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
@@ -31,11 +31,13 @@ type metrics struct {
 	fallbacks prometheus.Counter
 }
 
-func newMetrics(more ...prometheus.Collector) *metrics {
+// NewMetrics makes figures that stand at zero.
+func NewMetrics() *Metrics {
 	counter := func(name, help string) prometheus.CounterOpts {
 		return prometheus.CounterOpts{Namespace: "gnothi", Name: name, Help: help}
 	}
-	m := &metrics{
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(counter("http_requests_total", "Requests answered."), []string{"route", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "gnothi", Name: "http_request_seconds", Help: "Time from a request to the end of its answer.",
@@ -51,28 +53,31 @@ func newMetrics(more ...prometheus.Collector) *metrics {
 		fallbacks: prometheus.NewCounter(counter("fallbacks_total", "Times another model was asked because one failed.")),
 		feedback:  prometheus.NewCounterVec(counter("feedback_total", "Verdicts on answers."), []string{"correct"}),
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
+	m.registry.MustRegister(
 		m.requests, m.seconds, m.inFlight, m.calls, m.cached, m.tokens, m.usd, m.decisions, m.answers, m.feedback, m.fallbacks,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	registry.MustRegister(more...)
-	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return m
 }
 
-func (m *metrics) serve(w http.ResponseWriter, r *http.Request) error {
-	m.handler.ServeHTTP(w, r)
-	return nil
+// endpoint serves the figures, and those of one gateway.
+func (m *Metrics) endpoint(own ...prometheus.Collector) endpoint {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(own...)
+	handler := promhttp.HandlerFor(prometheus.Gatherers{m.registry, registry}, promhttp.HandlerOpts{})
+	return func(w http.ResponseWriter, r *http.Request) error {
+		handler.ServeHTTP(w, r)
+		return nil
+	}
 }
 
-func (m *metrics) observe(route string, status int, took time.Duration) {
+func (m *Metrics) observe(route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(route).Observe(took.Seconds())
 }
 
 // spent counts what a request cost, whether or not it had an answer.
-func (m *metrics) spent(s gnothi.Spend) {
+func (m *Metrics) spent(s gnothi.Spend) {
 	m.calls.Add(float64(s.Calls))
 	m.cached.Add(float64(s.CachedCalls))
 	m.tokens.WithLabelValues("prompt").Add(float64(s.PromptTokens))
@@ -83,7 +88,7 @@ func (m *metrics) spent(s gnothi.Spend) {
 	}
 }
 
-func (m *metrics) decided(p *plan, b gnothi.Belief) {
+func (m *Metrics) decided(p *plan, b gnothi.Belief) {
 	// Without its parameters a policy that exists is one of few.
 	name, _, _ := strings.Cut(p.spec, "?")
 	m.decisions.WithLabelValues(name, string(b.Decision)).Inc()
@@ -91,6 +96,6 @@ func (m *metrics) decided(p *plan, b gnothi.Belief) {
 }
 
 // completed counts completions, which no ledger sees.
-func (m *metrics) completed(choices int, u llm.Usage) {
+func (m *Metrics) completed(choices int, u llm.Usage) {
 	m.spent(gnothi.Spend{Calls: int64(choices), PromptTokens: u.PromptTokens - u.PromptCached, PromptCached: u.PromptCached, CompletionTokens: u.CompletionTokens})
 }

@@ -28,6 +28,7 @@ func serveCmd() *cobra.Command {
 	var feedback, stateFlag string
 	var runs []string
 	var trials trialFlags
+	var secure tlsFlags
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -41,7 +42,9 @@ model's name, NAME+POLICY; --policy holds for those that do not. --threshold,
 --run shows runs of gnothi eval: their reports, and all of their items. With an
 API key, browsers ask for it as the password.
 
-It listens on this machine only, unless told otherwise and given an API key.`,
+It listens on this machine only, unless told otherwise and given an API key. On
+SIGHUP it reads its configuration again: requests under way end as they began, and
+a configuration that cannot be used changes nothing.`,
 		Example: `  gnothi serve
   gnothi serve --model openai:gpt-4.1-mini --policy direct
   gnothi serve --model openai:llama3@http://127.0.0.1:11434/v1 --threshold 0.6
@@ -49,7 +52,7 @@ It listens on this machine only, unless told otherwise and given an API key.`,
   GNOTHI_API_KEY=… gnothi serve --listen 0.0.0.0:8317 --feedback feedback.jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd, feedback, timeout, runs, stateFlag, &trials)
+			return serve(cmd, feedback, timeout, runs, stateFlag, &trials, secure)
 		},
 	}
 	f := cmd.Flags()
@@ -60,13 +63,14 @@ It listens on this machine only, unless told otherwise and given an API key.`,
 	f.StringVar(&stateFlag, "state", "", "folder for what the server remembers; none: nothing is kept on disk (default: a folder of the user's, by address and port)")
 	trials.add(f)
 	guardFlags(f)
+	secure.add(f)
 	cmd.AddCommand(keyCmd())
 	f.StringArrayVar(&runs, "run", nil, "folder of a run of gnothi eval, to look at under /runs/NAME/; may be given again")
 	f.DurationVar(&timeout, "timeout", 10*time.Minute, "longest time for a request, a stream up to its first event")
 	return cmd
 }
 
-func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []string, stateFlag string, trials *trialFlags) (err error) {
+func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []string, stateFlag string, trials *trialFlags, secure tlsFlags) (err error) {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -89,11 +93,7 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		return err
 	}
 	defer func() { err = errors.Join(err, closeRuns()) }()
-	secret := o.APIKey
-	if o.Guarded() {
-		secret = cmp.Or(secret, "that of a client")
-	}
-	listener, err := gateway.Listen(ctx, c.String("listen"), secret)
+	listener, err := gateway.Listen(ctx, c.String("listen"), secretOf(o))
 	if errors.Is(err, gateway.ErrOpen) {
 		return usagef("%w: set GNOTHI_API_KEY, or keys in gnothi.yaml, or listen on 127.0.0.1", err)
 	}
@@ -101,6 +101,11 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		return err
 	}
 	defer listener.Close() // a second time after Serve
+	address := listener.Addr()
+	listener, certificate, err := secure.listener(listener)
+	if err != nil {
+		return err
+	}
 	dir, err := stateDir(stateFlag, c.String("listen"))
 	if err != nil {
 		return err
@@ -128,25 +133,30 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		defer file.Close()
 		o.Feedback = file
 	}
+	o.Metrics = gateway.NewMetrics()
 	closeModel, err := c.openServed(ctx, cmd, limits, &o)
 	if err != nil {
 		return err
 	}
 	g, err := gateway.New(o)
 	if err == nil {
-		err = announce(cmd, listener.Addr().String(), g)
+		err = announce(cmd, address.String(), certificate != nil, g)
 	}
-	if err == nil {
-		stop := trials.watch(ctx, func() *gateway.Gateway { return g })
-		err = gateway.Serve(ctx, listener, g, o.Log)
-		stop()
+	if err != nil {
+		return errors.Join(err, closeModel())
 	}
-	return errors.Join(err, closeModel())
+	r := &reloads{cmd: cmd, first: o, serving: gateway.NewSwitch(g), tls: certificate, address: address, log: o.Log, close: closeModel}
+	stop := trials.watch(ctx, r.serving.Gateway)
+	defer stop()
+	return r.serve(ctx, listener)
 }
 
 // announce prints the line that says where the server is.
-func announce(cmd *cobra.Command, address string, g *gateway.Gateway) error {
+func announce(cmd *cobra.Command, address string, secure bool, g *gateway.Gateway) error {
 	url := "http://" + address + "/v1"
+	if secure {
+		url = "https://" + address + "/v1"
+	}
 	if wantsJSON(cmd) {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"url": url, "model": g.Name, "policy": g.Policy})
 	}
