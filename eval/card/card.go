@@ -1,6 +1,7 @@
 package card
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -240,7 +241,7 @@ func draw(p Plan, m llm.Model, results map[string]result, o Options) (*Card, err
 				return nil, err
 			}
 			if row.Figure.N < fewestItems {
-				c.LeftOut = append(c.LeftOut, LeftOut{rule.title, fewToCount(row.Figure.N, r.report)})
+				c.LeftOut = append(c.LeftOut, LeftOut{rule.title, fewToCount(rule, row.Figure.N, r.report)})
 				continue
 			}
 			if math.IsNaN(row.Figure.Value) {
@@ -276,7 +277,7 @@ func unjudging(rows []Row) {
 const fewestItems = 5
 
 // fewToCount says why a row has too few items.
-func fewToCount(n int, r *eval.Report) string {
+func fewToCount(rule rule, n int, r *eval.Report) string {
 	o := r.Outcomes
 	why := fmt.Sprintf("only %d of %d items could be counted, and fewer than %d say nothing", n, r.N, fewestItems)
 	if n == 0 {
@@ -286,7 +287,8 @@ func fewToCount(n int, r *eval.Report) string {
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{o.Unparsed, "not in a form that can be read"}, {o.Refused, "refused"}, {o.Failed, "failed"}, {o.Unasked, "not asked: the budget ended"}} {
+	}{{o.Unparsed, "not in a form that can be read"}, {o.Refused, "refused"}, {o.Failed, "failed"}, {o.Unasked, "not asked: the budget ended"},
+		{o.Right + o.Wrong + o.Measured - n, cmp.Or(rule.uncounted, "without what this row counts")}} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}

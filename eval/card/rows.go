@@ -88,6 +88,9 @@ type rule struct {
 	// fairness upwards), not told apart, worse (off it downwards). Of rows held
 	// against nothing only the first, with %s for the value.
 	better, same, worse string
+	// uncounted is what became of items that have a result which the row cannot
+	// count.
+	uncounted string
 }
 
 // group is rows under one heading.
@@ -304,11 +307,14 @@ func groups() []group {
 					}
 					return one(*a) - one(*b), 0, true
 				}),
-				better: "Without the words that it calls important it judges otherwise, more than without other words.", same: "The words that it calls important are not seen to matter more to it than other words.", worse: "Other words matter more to it than those that it names."},
+				better: "Without the words that it calls important it judges otherwise, more than without other words.", same: "The words that it calls important are not seen to matter more to it than other words.", worse: "Other words matter more to it than those that it names.",
+				uncounted: "where it named none of the paragraph's words, or most of them"},
 			{id: "counterfactual", title: "Its counterfactuals turn its label", study: "self-explanation-consistency", papers: []string{"self-explanation-consistency"}, kind: share, percent: true, high: 1,
-				read: faithful(func(r studies.SelfExplanationResult) studies.Explained { return r.Counterfactual }), better: "Of its edits that should turn its own verdict round, %s do."},
+				read: faithful(func(r studies.SelfExplanationResult) studies.Explained { return r.Counterfactual }), better: "Of its edits that should turn its own verdict round, %s do.",
+				uncounted: "where it gave the paragraph back as it was, or called its mood unknown"},
 			{id: "redaction", title: "Its redactions hide what it used", study: "self-explanation-consistency", papers: []string{"self-explanation-consistency"}, kind: share, percent: true, high: 1,
-				read: faithful(func(r studies.SelfExplanationResult) studies.Explained { return r.Redaction }), better: "After %s of its own redactions it says that the mood cannot be told."},
+				read: faithful(func(r studies.SelfExplanationResult) studies.Explained { return r.Redaction }), better: "After %s of its own redactions it says that the mood cannot be told.",
+				uncounted: "where it masked no word"},
 		}},
 	}
 }

@@ -55,7 +55,7 @@ func compressed(name string) []string { return []string{name, name + ".gz", name
 var (
 	errUTF16 = errors.New("UTF-16, where UTF-8 is wanted: convert it, for example with iconv -f UTF-16 -t UTF-8")
 	errUTF8  = errors.New("not valid UTF-8: convert the file, for example with iconv -f LATIN1 -t UTF-8")
-	errEmpty = errors.New("the file holds no items")
+	errEmpty = fmt.Errorf("the file holds %w", eval.ErrNoItems)
 )
 
 // opened reads a file of text, uncompressed by its suffix, without the mark that
