@@ -4,8 +4,11 @@ import (
 	"container/list"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 )
 
 // Store keeps bytes by key for a cache. It may forget what it likes; what goes
@@ -29,14 +32,48 @@ type Store interface {
 // includes theirs, as that of the answer.
 //
 // The usual chain is Cached(Retry(Metered(provider))): a cached choice costs
-// nothing, and every try is paid for.
+// nothing, and every try is paid for. A context says how a call is to use the
+// cache ([WithCache]). Traces, and bodies that are passed as they are, are not kept.
 func Cached(m Model, s Store) Model {
 	return &cached{Model: m, store: s, flights: map[string]*flight{}}
 }
 
+// CachedOnDemand is [Cached] for calls whose context asks for it, and nothing for others.
+func CachedOnDemand(m Model, s Store) Model {
+	return &cached{Model: m, store: s, demand: true, flights: map[string]*flight{}}
+}
+
+// CacheUse is how a call uses a cache.
+type CacheUse struct {
+	Off    bool          // as if there were none
+	Fresh  bool          // what is kept is not read, only replaced
+	Only   bool          // what is not kept is not made: [ErrNotCached]
+	MaxAge time.Duration // the oldest that is read; 0: any
+}
+
+// ErrNotCached is the error of a call that was to be answered from the cache alone.
+var ErrNotCached = errors.New("the answer is not in the cache")
+
+type cacheKey struct{}
+
+// WithCache makes calls under the context use caches in a certain way.
+func WithCache(ctx context.Context, u CacheUse) context.Context {
+	return context.WithValue(ctx, cacheKey{}, u)
+}
+
+// cacheUse is how a call uses this cache.
+func (c *cached) cacheUse(ctx context.Context, op Op) CacheUse {
+	u, said := ctx.Value(cacheKey{}).(CacheUse)
+	if c.demand && !said || op.Kind == Trace || op.Kind == Pass { // cheap to make again and long to keep; not known for what it is
+		u.Off = true
+	}
+	return u
+}
+
 type cached struct {
 	Model
-	store Store
+	store  Store
+	demand bool // only for calls whose context asks
 
 	mu      sync.Mutex
 	flights map[string]*flight // by the key of each choice that is being made
@@ -48,6 +85,12 @@ type entry struct {
 	Usage  savedUsage      `json:"usage"`
 	Model  string          `json:"model,omitempty"`
 	Raw    json.RawMessage `json:"raw,omitempty"`
+	At     int64           `json:"at,omitempty"` // Unix seconds; 0 is long ago
+}
+
+// old tells an entry that is older than a call wants.
+func (e *entry) old(u CacheUse) bool {
+	return u.Fresh || u.MaxAge > 0 && time.Since(time.Unix(e.At, 0)) > u.MaxAge
 }
 
 // flight makes some choices for one or several callers.
@@ -96,7 +139,11 @@ func (c *cached) Do(ctx context.Context, op Op) (*Result, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if op.Kind == Trace || op.Kind == Pass { // cheap to make again and long to keep; not known for what it is
+	use := c.cacheUse(ctx, op)
+	if use.Off {
+		if use.Only {
+			return nil, ErrNotCached
+		}
 		return c.Model.Do(ctx, op)
 	}
 	keys := make([]string, op.N())
@@ -104,7 +151,7 @@ func (c *cached) Do(ctx context.Context, op Op) (*Result, error) {
 		keys[k] = choiceKey(c.Model, op, op.Index(k))
 	}
 	for {
-		own, flights := c.board(ctx, op, keys)
+		own, flights := c.board(ctx, op, keys, use)
 		err := c.wait(ctx, own, flights)
 		if own != nil {
 			own.seat.leave()
@@ -124,7 +171,7 @@ func foreign(err error) bool { return err != nil && saveError(err) == nil }
 
 // board joins the flights that make some of the choices and starts one for the
 // others. own is nil if there are none.
-func (c *cached) board(ctx context.Context, op Op, keys []string) (own *flight, flights []*flight) {
+func (c *cached) board(ctx context.Context, op Op, keys []string, use CacheUse) (own *flight, flights []*flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var indices []int
@@ -146,13 +193,13 @@ func (c *cached) board(ctx context.Context, op Op, keys []string) (own *flight, 
 	if own != nil {
 		var alone context.Context
 		alone, own.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		go c.fly(alone, own, op, indices)
+		go c.fly(alone, own, op, indices, use)
 	}
 	return own, flights
 }
 
 // fly looks the choices up and has the missing ones made.
-func (c *cached) fly(ctx context.Context, f *flight, op Op, indices []int) {
+func (c *cached) fly(ctx context.Context, f *flight, op Op, indices []int, use CacheUse) {
 	defer func() {
 		c.mu.Lock()
 		c.forget(f)
@@ -165,7 +212,7 @@ func (c *cached) fly(ctx context.Context, f *flight, op Op, indices []int) {
 	keyOf := map[int]string{}
 	for i, key := range f.keys {
 		var e entry
-		if b, ok := c.store.Get(key); ok && json.Unmarshal(b, &e) == nil {
+		if b, ok := c.store.Get(key); ok && json.Unmarshal(b, &e) == nil && !e.old(use) {
 			f.stored[key] = e
 			continue
 		}
@@ -173,6 +220,10 @@ func (c *cached) fly(ctx context.Context, f *flight, op Op, indices []int) {
 		keyOf[indices[i]] = key
 	}
 	if len(missing) == 0 {
+		return
+	}
+	if use.Only {
+		f.err = ErrNotCached
 		return
 	}
 	if op.Indices != nil || len(missing) > 1 || missing[0] != 0 {
@@ -191,7 +242,7 @@ func (c *cached) fly(ctx context.Context, f *flight, op Op, indices []int) {
 			continue
 		}
 		f.made[key] = choice
-		e := entry{saveChoice(choice), savedUsage(share(f.res.Usage, len(f.res.Choices), i, choice)), f.res.Model, f.res.Raw}
+		e := entry{saveChoice(choice), savedUsage(share(f.res.Usage, len(f.res.Choices), i, choice)), f.res.Model, f.res.Raw, time.Now().Unix()}
 		if b, err := encode(e); err == nil { // a log-probability that is no number is not kept
 			c.store.Put(key, b)
 		}
@@ -259,7 +310,7 @@ func (c *cached) land(ctx context.Context, op Op, keys []string, own *flight, fl
 	hits := 0
 	if own != nil && own.res != nil {
 		*res = *own.res
-		res.Choices = nil
+		res.Choices, res.Body = nil, nil
 	}
 	for k, key := range keys {
 		choice, usage, found := Choice{}, Usage{}, false
@@ -351,4 +402,10 @@ func (m *memory) drop(e *list.Element) {
 	it := m.order.Remove(e).(item)
 	delete(m.items, it.key)
 	m.size -= int64(len(it.key) + len(it.value))
+}
+
+// CacheModel gives the model of a key in a [Store], as [ID.String] names it.
+func CacheModel(key string) string {
+	name, _, _ := strings.Cut(key, "\n")
+	return name
 }

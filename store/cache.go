@@ -192,12 +192,60 @@ func (c *Cache) Stats(ctx context.Context) (Stats, error) {
 	return s, nil
 }
 
-// Clear forgets everything and gives the space back.
-func (c *Cache) Clear(ctx context.Context) error {
-	for _, statement := range []string{`DELETE FROM cache`, `VACUUM`, `PRAGMA wal_checkpoint(TRUNCATE)`} {
-		if _, err := c.db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("store: cache %s: %w", c.path, err)
+// Group is what a cache holds under keys that begin alike.
+type Group struct {
+	Name                   string // what stands before the first line break of the keys
+	Choices, Bytes         int64
+	Oldest, Newest, LastOf time.Time // LastOf is the last use, within an hour
+}
+
+// Groups counts by the first line of the keys, the largest group first.
+func (c *Cache) Groups(ctx context.Context) ([]Group, error) {
+	rows, err := c.db.QueryContext(ctx, `
+		SELECT substr(key, 1, instr(key || char(10), char(10)) - 1) AS name, COUNT(*), SUM(size), MIN(created), MAX(created), MAX(used)
+		FROM cache GROUP BY name ORDER BY SUM(size) DESC, name`)
+	if err != nil {
+		return nil, fmt.Errorf("store: cache %s: %w", c.path, err)
+	}
+	defer rows.Close()
+	var groups []Group
+	for rows.Next() {
+		var g Group
+		var oldest, newest, used int64
+		if err := rows.Scan(&g.Name, &g.Choices, &g.Bytes, &oldest, &newest, &used); err != nil {
+			return nil, fmt.Errorf("store: cache %s: %w", c.path, err)
+		}
+		g.Oldest, g.Newest, g.LastOf = time.Unix(oldest, 0), time.Unix(newest, 0), time.Unix(0, used)
+		groups = append(groups, g)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("store: cache %s: %w", c.path, err)
+	}
+	return groups, nil
+}
+
+// Clear forgets what is under keys of a first line (empty: under all) and was kept
+// before a time (zero: whenever), gives the space back and says how many choices
+// that were.
+func (c *Cache) Clear(ctx context.Context, group string, before time.Time) (gone int64, err error) {
+	where, args := "1", []any{}
+	if group != "" {
+		where, args = where+" AND substr(key, 1, instr(key || char(10), char(10)) - 1) = ?", append(args, group)
+	}
+	if !before.IsZero() {
+		where, args = where+" AND created < ?", append(args, before.Unix())
+	}
+	res, err := c.db.ExecContext(ctx, "DELETE FROM cache WHERE "+where, args...)
+	if err == nil {
+		gone, err = res.RowsAffected()
+	}
+	for _, statement := range []string{`VACUUM`, `PRAGMA wal_checkpoint(TRUNCATE)`} {
+		if err == nil {
+			_, err = c.db.ExecContext(ctx, statement)
 		}
 	}
-	return nil
+	if err != nil {
+		return gone, fmt.Errorf("store: cache %s: %w", c.path, err)
+	}
+	return gone, nil
 }

@@ -99,7 +99,7 @@ func TestAgeAndSize(t *testing.T) {
 	if err != nil || s.Choices != 2 || s.Bytes != 902 || s.Oldest != time.Unix(1e9, 0) {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if err := c.Clear(t.Context()); err != nil {
+	if _, err := c.Clear(t.Context(), "", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := c.Stats(t.Context()); err != nil || s != (store.Stats{}) {
@@ -197,4 +197,34 @@ func BenchmarkCache(b *testing.B) {
 			c.Get("0")
 		}
 	})
+}
+
+func TestCacheGroups(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	c, err := store.OpenCache(t.Context(), filepath.Join(t.TempDir(), "cache.sqlite"), store.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Put("openai:a\n1", []byte("12345"))
+	c.Put("openai:a\n2", []byte("123456789"))
+	now = now.Add(48 * time.Hour)
+	c.Put("openai:a\n3", []byte("1"))
+	c.Put("openai:b\n1", []byte("1"))
+	groups, err := c.Groups(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(groups) != 2 || groups[0].Name != "openai:a" || groups[0].Choices != 3 || groups[1].Name != "openai:b" || groups[1].Choices != 1 || groups[0].Newest.Sub(groups[0].Oldest) != 48*time.Hour {
+		t.Errorf("groups %+v", groups)
+	}
+	if n, err := c.Clear(t.Context(), "openai:a", now.Add(-24*time.Hour)); err != nil || n != 2 {
+		t.Errorf("%d old choices of a went, %v: want 2", n, err)
+	}
+	if n, err := c.Clear(t.Context(), "openai:b", time.Time{}); err != nil || n != 1 {
+		t.Errorf("%d choices of b went, %v: want 1", n, err)
+	}
+	if _, ok := c.Get("openai:a\n3"); !ok {
+		t.Error("the new choice of a went too")
+	}
 }
