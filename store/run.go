@@ -146,8 +146,9 @@ func openRun(ctx context.Context, path string, writes, fresh bool) (*Run, error)
 			return nil, errors.Join(fmt.Errorf("run %s: there is one already: resume it, or choose another folder", path), r.unlock())
 		}
 	} else {
-		query.Set("mode", "ro")
-		if whole(path) {
+		query["_pragma"] = append(query["_pragma"], "query_only(1)")
+		if query.Set("mode", "rw"); whole(path) { // not ro: who is the last to look takes SQLite's own files away again
+			query.Set("mode", "ro")
 			query.Set("immutable", "1")
 		}
 	}

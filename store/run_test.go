@@ -1,9 +1,11 @@
 package store_test
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -234,5 +236,44 @@ func TestRecordsThatAreGone(t *testing.T) {
 	}
 	if !errors.Is(last, store.ErrForeign) {
 		t.Errorf("%v", last)
+	}
+}
+
+// Who only looks leaves no files behind, and changes nothing.
+func TestLookingLeavesNothingBehind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run.sqlite")
+	run, err := store.CreateRun(t.Context(), path, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(run.AddRow(store.Row{Item: 0, Key: "k", Outcome: "right", Summary: []byte("[]"), Body: []byte("{}")}, nil), run.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run, err = store.ReadRun(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range run.Rows(t.Context(), 0, true) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := run.SetHeader(t.Context(), []byte("{1}")); err == nil {
+		t.Error("who only looks may write")
+	}
+	if err := run.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file is another one: %v", err)
+	}
+	for _, end := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(path + end); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", end, err)
+		}
 	}
 }
