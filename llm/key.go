@@ -67,6 +67,14 @@ func (d digest) request(r Request) {
 	}
 }
 
+// passed takes in a body that is passed on, as few are.
+func (d digest) passed(op Op) {
+	if op.Endpoint != "" || op.Body != nil {
+		d.text(op.Endpoint)
+		d.text(string(op.Body))
+	}
+}
+
 func (d digest) sum() string { return hex.EncodeToString(d.Sum(nil)) }
 
 // Key identifies an operation in a recording: everything in it but Stream.
@@ -81,6 +89,7 @@ func (op Op) Key() string {
 	}
 	d.number(op.Seed)
 	d.text(op.Role)
+	d.passed(op)
 	d.request(op.Request)
 	return d.sum()
 }
@@ -94,13 +103,14 @@ func (op Op) Stem() string {
 	d.text(op.Continuation)
 	d.real(&op.Depth)
 	d.number(op.Seed)
+	d.passed(op)
 	d.request(op.Request)
 	return d.sum()
 }
 
 // choiceKey identifies one choice in a cache: the model, the request and the
 // repeat index; the seed only where it decides what the choice is. Not the role,
-// nor how many are asked for.
+// nor how many are asked for. The model's name stands before it, for people.
 func choiceKey(m Model, op Op, index int) string {
 	d := newDigest("choice")
 	d.text(m.ID().Key())
@@ -112,5 +122,5 @@ func choiceKey(m Model, op Op, index int) string {
 		d.number(op.Seed)
 	}
 	d.request(op.Request)
-	return d.sum()
+	return m.ID().String() + "\n" + d.sum()
 }
