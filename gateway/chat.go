@@ -40,6 +40,10 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request) error {
 	ctx, answered, cancel := limit(r.Context(), g.Timeout)
 	defer cancel()
 	ctx = llm.WithHeader(ctx, g.fromClient(r.Header, p.direct && p.call.N <= 1))
+	ctx, used, err := g.withCache(ctx, r.Header)
+	if err != nil {
+		return err
+	}
 	if p.call.Stream {
 		return g.stream(ctx, w, p, answered)
 	}
@@ -48,6 +52,9 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request) error {
 		return reason(ctx, err)
 	}
 	g.tell(w, about, a)
+	if used {
+		w.Header().Set("Cache-Status", cacheStatus(a.belief.Spend.Calls, a.belief.Spend.CachedCalls))
+	}
 	a.envelope.Extra = map[string]json.RawMessage{"gnothi": a.json()}
 	return answerJSON(w, openai.EncodeResponse(a.told(p), a.envelope))
 }
@@ -92,6 +99,7 @@ func (a *answer) told(p *plan) *llm.Result {
 		return a.result
 	}
 	out := *a.result
+	out.Body = nil
 	out.Choices = slices.Clone(out.Choices)
 	for i := range out.Choices {
 		out.Choices[i].Tokens = nil
@@ -149,7 +157,7 @@ func (g *Gateway) ask(ctx context.Context, p *plan, stream func(llm.Event) error
 	}
 	if withheld(b.Decision) {
 		whole := *a.result
-		whole.Choices = []llm.Choice{{Text: cmp.Or(b.Clarify, g.Withheld), Finish: "stop"}}
+		whole.Choices, whole.Body = []llm.Choice{{Text: cmp.Or(b.Clarify, g.Withheld), Finish: "stop"}}, nil
 		a.result = &whole
 	}
 	if id := gjson.GetBytes(a.result.Raw, "id").String(); id != "" {

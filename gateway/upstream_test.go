@@ -150,6 +150,9 @@ func TestFidelity(t *testing.T) {
 		t.Errorf("the upstream was sent %v", sentHead)
 	}
 	same(t, "answer", without(t, answer, "gnothi"), plainAnswer)
+	if !strings.HasPrefix(answer, plainAnswer[:len(plainAnswer)-1]+`,"gnothi":`) {
+		t.Errorf("nothing changed, and yet it was written anew: %s", answer)
+	}
 	if head.Get("X-Request-Id") != "req_7" || head.Get("X-Ratelimit-Remaining-Requests") != "41" || head.Get("Set-Cookie") != "" {
 		t.Errorf("headers %v", head)
 	}

@@ -111,7 +111,7 @@ func (s *savedResult) result() *Result {
 	if s == nil {
 		return nil
 	}
-	r := &Result{nil, Usage(s.Usage), s.Model, s.Raw, s.Header}
+	r := &Result{Usage: Usage(s.Usage), Model: s.Model, Raw: s.Raw, Header: s.Header}
 	for _, c := range s.Choices {
 		r.Choices = append(r.Choices, c.choice())
 	}

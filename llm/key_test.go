@@ -55,7 +55,7 @@ func TestKeysSeeEveryField(t *testing.T) {
 func TestKeysOfOperations(t *testing.T) {
 	base := Op{}
 	changed := map[string]Op{
-		"Kind": {Kind: Score}, "Continuation": {Continuation: "x"}, "Depth": {Depth: 0.5}, "Indices": {Indices: []int{1}}, "Seed": {Seed: 1}, "Role": {Role: "judge"},
+		"Kind": {Kind: Score}, "Continuation": {Continuation: "x"}, "Depth": {Depth: 0.5}, "Indices": {Indices: []int{1}}, "Seed": {Seed: 1}, "Role": {Role: "judge"}, "Endpoint": {Endpoint: "responses"}, "Body": {Body: json.RawMessage("{}")},
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Op]()) {
 		if _, ok := changed[field.Name]; !ok && field.Name != "Request" && field.Name != "Stream" {

@@ -170,6 +170,9 @@ type Result struct {
 	Model  string
 	Raw    json.RawMessage
 	Header map[string]string
+	// Body is the whole response as it came, in the layout of chat completions, if
+	// the result says just that. Whoever changes a result takes it away.
+	Body json.RawMessage
 }
 
 // Choice is one generated (or scored) text.

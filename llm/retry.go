@@ -212,6 +212,7 @@ func merge(a, b *Result, order []int) *Result {
 		return a
 	}
 	whole := *b
+	whole.Body = nil
 	whole.Choices = append(slices.Clone(a.Choices), b.Choices...)
 	slices.SortStableFunc(whole.Choices, func(x, y Choice) int {
 		return slices.Index(order, x.Index) - slices.Index(order, y.Index)

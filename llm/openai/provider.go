@@ -452,6 +452,7 @@ func (p *Provider) readWhole(resp *upstream.Response, op llm.Op, indices []int) 
 		return nil, err
 	}
 	if p.opts.Responses {
+		res.Body = nil // another layout came
 		cutAt(&res.Choices[0], op.Request.Stop)
 	}
 	if op.Stream == nil {

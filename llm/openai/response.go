@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -32,7 +33,14 @@ func DecodeResponse(body []byte) (*llm.Result, error) {
 	}
 	var choices, model, usage json.RawMessage
 	rest := object{make([]byte, 0, len(body))}
+	told := 0 // of what [EncodeResponse] would add
 	for name, raw := range members(body) {
+		switch name {
+		case "id", "object", "created", "model", "usage":
+			if !isZero(raw, true) {
+				told++
+			}
+		}
 		switch name {
 		case "choices":
 			choices = raw
@@ -62,7 +70,10 @@ func DecodeResponse(body []byte) (*llm.Result, error) {
 	if len(res.Choices) == 0 {
 		return nil, fmt.Errorf("the answer has no choices")
 	}
-	slices.SortStableFunc(res.Choices, func(a, b llm.Choice) int { return cmp.Compare(a.Index, b.Index) })
+	if told == 5 && !slices.ContainsFunc(res.Choices, unfinished) && slices.IsSortedFunc(res.Choices, byIndex) && res.Choices[len(res.Choices)-1].Index == len(res.Choices)-1 {
+		res.Body = body
+	}
+	slices.SortStableFunc(res.Choices, byIndex)
 	for i := 1; i < len(res.Choices); i++ {
 		if res.Choices[i].Index == res.Choices[i-1].Index {
 			return nil, fmt.Errorf("the answer has two choices with index %d", res.Choices[i].Index)
@@ -70,6 +81,11 @@ func DecodeResponse(body []byte) (*llm.Result, error) {
 	}
 	return res, nil
 }
+
+func byIndex(a, b llm.Choice) int { return cmp.Compare(a.Index, b.Index) }
+
+// unfinished tells a choice that does not say why it ended.
+func unfinished(c llm.Choice) bool { return c.Finish == "" }
 
 // decodeEnvelope reads what stands around the choices. Either may be nil.
 func decodeEnvelope(model, usage json.RawMessage) (*llm.Result, error) {
@@ -299,8 +315,12 @@ type Envelope struct {
 // EncodeResponse writes a response. Unknown fields come from Result.Raw and
 // Choice.Raw; choices are numbered by their place; text, finish reason,
 // log-probabilities and usage are those of the result: what was changed in it
-// is changed here, and what was not stays as it came.
+// is changed here, and what was not stays as it came. A result with its Body is
+// that, with Extra at its end.
 func EncodeResponse(res *llm.Result, env Envelope) []byte {
+	if whole, ok := extend(res.Body, env.Extra); ok && !env.Completion {
+		return whole
+	}
 	f := envelope(res.Raw, env, "")
 	size := 2
 	for _, c := range res.Choices {
@@ -396,6 +416,27 @@ func (f memberList) ordered(extra map[string]json.RawMessage) []byte {
 		}
 	}
 	return o.bytes()
+}
+
+// extend puts members at the end of an object, unless it has one of them.
+func extend(body json.RawMessage, extra map[string]json.RawMessage) ([]byte, bool) {
+	end := bytes.LastIndexByte(body, '}')
+	if end < 0 {
+		return nil, false
+	}
+	size := len(body) + 16
+	for name, v := range extra {
+		if bytes.Contains(body, []byte(name)) { // perhaps as a member
+			return nil, false
+		}
+		size += len(name) + len(v) + 4
+	}
+	out := append(make([]byte, 0, size), body[:end]...)
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		out = append(appendString(append(out, ','), name), ':')
+		out = append(out, extra[name]...)
+	}
+	return append(out, '}'), true
 }
 
 // envelope gives the fields around choices, what is missing filled in.

@@ -60,6 +60,7 @@ func Join(indices []int, results []*llm.Result) *llm.Result {
 			whole := *r
 			all = &whole
 		default:
+			all.Body = nil
 			all.Choices = append(slices.Clip(all.Choices), r.Choices...)
 			all.Usage.PromptTokens += r.Usage.PromptTokens
 			all.Usage.PromptCached += r.Usage.PromptCached
