@@ -209,8 +209,16 @@ type Bootstrap struct {
 	Level     float64
 	Kind      IntervalKind
 	Cluster   []int // cluster of each item; nil: items are independent
+	// Drawn, if set, is called after each resample: many may take minutes.
+	Drawn func()
 
 	null bool // 0 is no effect: figures get a p-value
+}
+
+func (b Bootstrap) drawn() {
+	if b.Drawn != nil {
+		b.Drawn()
+	}
 }
 
 // Figure computes stat on all n items and on resamples of them. stat gets indices with repetition; their order means
@@ -284,6 +292,7 @@ func (b Bootstrap) resample(rng *rand.Rand, n, units int, over string, stat func
 			if v, err := stat(count); err == nil {
 				values = append(values, v)
 			}
+			b.drawn()
 		}
 	}
 	if b.Kind != BCa {

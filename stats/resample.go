@@ -61,6 +61,7 @@ func (b Bootstrap) together(rng *rand.Rand, n, units int, over string, weigh fun
 					values[k] = append(values[k], v)
 				}
 			}
+			b.drawn()
 		}
 	}
 	for k, e := range estimates {

@@ -112,7 +112,7 @@ func TestWeighedRunsAreTheItemsDrawn(t *testing.T) {
 // The keptQuality of a long run is that of its items one by one, whatever the depth.
 func TestHarmonic(t *testing.T) {
 	for _, from := range []float64{0, 1, 7, 100, 12345} {
-		for _, length := range []float64{0, 1, 32, 33, 1000, 200_000} {
+		for _, length := range []float64{0, 1, 2, 3, 32, 33, 1000, 200_000} {
 			var want float64
 			for k := from + 1; k <= from+length; k++ {
 				want += 1 / k

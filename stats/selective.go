@@ -107,6 +107,12 @@ func keptQuality(runs []tied, depth int) float64 {
 
 // harmonic is the sum of 1/k over from < k ≤ to; a long one by Euler's expansion, which from k = 32 on is exact to 1e-14.
 func harmonic(from, to float64) (sum float64) {
+	switch to - from { // most runs are short
+	case 1:
+		return 1 / to
+	case 2:
+		return (2*to - 1) / ((to - 1) * to)
+	}
 	k := from + 1
 	for ; k <= to && (k <= 32 || to-k < 16); k++ {
 		sum += 1 / k

@@ -13,8 +13,9 @@ type Options struct {
 	Bins      int
 	Level     float64
 	Resamples int
-	Group     []int // kinds of question: adds figures within them
-	Cluster   []int // items that are not independent
+	Group     []int  // kinds of question: adds figures within them
+	Cluster   []int  // items that are not independent
+	Drawn     func() // if set, called after each resample
 }
 
 // Summary is everything worth printing about a score and its outcomes. Figures that do not apply are null with a reason:
@@ -80,7 +81,7 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	if o.Resamples < 20 {
 		return Summary{}, rangeError("resamples", o.Resamples, "at least 20")
 	}
-	boot := Bootstrap{Resamples: o.Resamples, Level: o.Level, Cluster: o.Cluster}
+	boot := Bootstrap{Resamples: o.Resamples, Level: o.Level, Cluster: o.Cluster, Drawn: o.Drawn}
 	figure := func(f Figure, err error) Figure {
 		if err != nil {
 			return Missing(n, err)
@@ -91,7 +92,7 @@ func Summarise(rng *rand.Rand, score, y []float64, o Options) (Summary, error) {
 	noGroups := Missing(n, errors.New("no groups given"))
 	s.AUROCWithin, s.SkillWithin = noGroups, noGroups
 	notProbability := checkUnit(score)
-	s.resampled(boot, rng, score, y, o, notProbability == nil)
+	s.resampled(boot, rng, score, y, o, notProbability == nil, true)
 
 	if err := notProbability; err != nil {
 		missing := Missing(n, fmt.Errorf("not a probability: %w", err))
@@ -148,12 +149,13 @@ func (b Bootstrap) Rankings(rng *rand.Rand, score, y []float64, group []int) (Su
 		return Summary{}, err
 	}
 	s := Summary{N: len(y), AUROCWithin: Missing(len(y), errors.New("no groups given"))}
-	s.resampled(b, rng, score, y, Options{Bins: 1, Group: group, Cluster: b.Cluster}, false)
+	s.resampled(b, rng, score, y, Options{Bins: 1, Group: group, Cluster: b.Cluster}, false, false)
 	return s, nil
 }
 
-// resampled fills in the figures with bootstrap intervals.
-func (s *Summary) resampled(boot Bootstrap, rng *rand.Rand, score, y []float64, o Options, probability bool) {
+// resampled fills in the figures with bootstrap intervals; all: also those that
+// [Bootstrap.Rankings] leaves empty.
+func (s *Summary) resampled(boot Bootstrap, rng *rand.Rand, score, y []float64, o Options, probability, all bool) {
 	n := len(y)
 	// Items in the order of their scores: then a resample is read from front to back.
 	order := ascending(score)
@@ -189,15 +191,17 @@ func (s *Summary) resampled(boot Bootstrap, rng *rand.Rand, score, y []float64, 
 	weigh := func(drawn []int32) {
 		count = drawn
 		runs = byScore.weigh(count)
-		wrong = reversed(wrong, runs)
-		all, right := sums(runs)
+		if all {
+			wrong = reversed(wrong, runs)
+		}
+		n, right := sums(runs)
 		if notBinary == nil {
-			perfect = append(perfect[:0], tied{1, right, right}, tied{0, all - right, 0})
+			perfect = append(perfect[:0], tied{1, right, right}, tied{0, n - right, 0})
 			perfect = slices.DeleteFunc(perfect, func(r tied) bool { return r.n == 0 })
 		} else {
 			perfect = byOutcome.weigh(count)
 		}
-		quality, area, best = right/all, aurc(runs), aurc(perfect)
+		quality, area, best = right/n, aurc(runs), aurc(perfect)
 		for k, r := range byGroup {
 			groups[k] = r.weigh(count)
 		}
@@ -220,12 +224,15 @@ func (s *Summary) resampled(boot Bootstrap, rng *rand.Rand, score, y []float64, 
 	}
 	precision := func(_, precision float64) float64 { return precision }
 	list := []estimate{
-		{Percentile, &s.APCorrect, ranked(func() (float64, error) { return precisionRecall(runs, precision) })},
-		{Percentile, &s.APError, ranked(func() (float64, error) { return precisionRecall(wrong, precision) })},
 		{Percentile, &s.AURC, always(func() float64 { return area })},
-		{Percentile, &s.EAURC, always(func() float64 { return area - best })},
 		{Percentile, &s.PRR, func() (float64, error) { return rejection(quality, 1-area, 1-best) }},
-		{Percentile, &s.PRRHalf, func() (float64, error) { return prr(runs, perfect, 0.5) }},
+	}
+	if all {
+		list = append(list,
+			estimate{Percentile, &s.APCorrect, ranked(func() (float64, error) { return precisionRecall(runs, precision) })},
+			estimate{Percentile, &s.APError, ranked(func() (float64, error) { return precisionRecall(wrong, precision) })},
+			estimate{Percentile, &s.EAURC, always(func() float64 { return area - best })},
+			estimate{Percentile, &s.PRRHalf, func() (float64, error) { return prr(runs, perfect, 0.5) }})
 	}
 	if o.Cluster != nil {
 		list = append(list, estimate{Percentile, &s.AUROC, ranked(func() (float64, error) { return auroc(runs) })})

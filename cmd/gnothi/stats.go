@@ -27,6 +27,8 @@ type statsOptions struct {
 	risk, delta, threshold        float64
 	seed                          uint64
 	resamples                     int
+	exact                         bool // so many resamples, however many lines there are
+	bar                           progress
 }
 
 func statsCmd() *cobra.Command {
@@ -69,7 +71,7 @@ with probability at most R.`,
 	f.StringVar(&o.calibration, "calibration", "", "labelled scores on which the threshold is found (default: --in itself)")
 	f.Float64Var(&o.threshold, "threshold", 0.5, "where decisions are compared, for scores in [0,1]")
 	f.Uint64Var(&o.seed, "seed", 1, "root of everything random")
-	f.IntVar(&o.resamples, "resamples", 2000, "of the bootstrap; above 20,000 lines fewer suffice and are drawn")
+	f.IntVar(&o.resamples, "resamples", 2000, "of each bootstrap; unless they are given, fewer for figures that cost much, and above 20,000 lines")
 	return cmd
 }
 
@@ -145,6 +147,7 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 	if o.resamples < 100 || o.resamples > 1_000_000 {
 		return usagef("--resamples %d: want 100 to 1000000", o.resamples)
 	}
+	o.exact = cmd.Flags().Changed("resamples")
 	main, err := readScored(o.in, o.skipBad)
 	if err != nil {
 		return err
@@ -162,11 +165,13 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	r.Dropped = s.dropped
+	o.bar = newProgress(cmd, o.draws(s), "resamples")
+	defer o.bar.done()
 	if err := o.order(&s, &r); err != nil {
 		return err
 	}
 	first := s.columns[0]
-	summary, err := stats.Summarise(o.rng(0), first.score, s.y, stats.Options{Resamples: o.fewer(2, len(s.y)), Group: s.kind, Cluster: s.cluster})
+	summary, err := stats.Summarise(o.rng(0), first.score, s.y, stats.Options{Resamples: o.fewer(2, len(s.y)), Group: s.kind, Cluster: s.cluster, Drawn: o.bar.add})
 	if err != nil {
 		return usage(err)
 	}
@@ -187,7 +192,21 @@ func (o statsOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
+	o.bar.done()
 	return printOrEncode(cmd, r)
+}
+
+// draws is how many resamples there will be.
+func (o statsOptions) draws(s sample) int {
+	n, signals := len(s.y), len(s.columns)
+	all := o.fewer(2, n) + (signals-1)*o.bounded(n)
+	if signals > 1 {
+		all += signals * o.fewer(4, n)
+		if s.cluster != nil {
+			all += signals * o.bounded(n)
+		}
+	}
+	return all
 }
 
 func printOrEncode(cmd *cobra.Command, r statsReport) error {
@@ -217,19 +236,22 @@ func (o statsOptions) unlabelled(cmd *cobra.Command, main *scoredFile, r *statsR
 
 func (o statsOptions) rng(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(o.seed, stream)) }
 
-// fewer is how many resamples figures get that must be computed anew on each: a share of what was asked for, and a quarter
-// of that for many items, whose intervals are narrow.
+// fewer is how many resamples figures get that must be computed anew on each: a share of the usual number, and a quarter
+// of that for many items, whose intervals are narrow; what was asked for, if it was.
 func (o statsOptions) fewer(share, n int) int {
+	if o.exact {
+		return o.resamples
+	}
 	if n > 5000 {
 		share *= 4
 	}
 	return max(100, o.resamples/share)
 }
 
-// bounded is how many resamples AUROCs and their differences get: what was asked for, above 20,000 items at most 40,000,000/n,
-// but 500 in any case: intervals of many items are narrow, and cost is bounded.
+// bounded is how many resamples AUROCs and their differences get: above 20,000 items, unless a number was asked for, at most
+// 40,000,000/n, but 500 in any case: intervals of many items are narrow, and cost is bounded.
 func (o statsOptions) bounded(n int) int {
-	if n <= 20_000 {
+	if n <= 20_000 || o.exact {
 		return o.resamples
 	}
 	return min(o.resamples, max(500, 40_000_000/n))
@@ -329,8 +351,8 @@ func (o statsOptions) order(s *sample, r *statsReport) error {
 	if len(s.columns) < 2 {
 		return nil
 	}
-	boot := stats.Bootstrap{Resamples: o.bounded(len(s.y)), Cluster: s.cluster}
-	few := stats.Bootstrap{Resamples: o.fewer(4, len(s.y)), Cluster: s.cluster}
+	boot := stats.Bootstrap{Resamples: o.bounded(len(s.y)), Cluster: s.cluster, Drawn: o.bar.add}
+	few := stats.Bootstrap{Resamples: o.fewer(4, len(s.y)), Cluster: s.cluster, Drawn: o.bar.add}
 	figure := func(f stats.Figure, err error) stats.Figure {
 		if err != nil {
 			return stats.Missing(len(s.y), err)
@@ -400,7 +422,7 @@ func names(cs []column) []string {
 // compare sets the main column beside each other one.
 func (o statsOptions) compare(s sample, r *statsReport) error {
 	main := s.columns[0]
-	boot := stats.Bootstrap{Resamples: o.bounded(len(s.y)), Cluster: s.cluster}
+	boot := stats.Bootstrap{Resamples: o.bounded(len(s.y)), Cluster: s.cluster, Drawn: o.bar.add}
 	var ps []float64
 	var tested []int
 	for i, c := range s.columns[1:] {
