@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -571,6 +572,9 @@ func (p *Provider) readStream(ctx context.Context, resp *upstream.Response, op l
 
 // inBand tells an error object that came with status 200.
 func inBand(data []byte) bool {
+	if !bytes.Contains(data, []byte(`"error"`)) { // as most
+		return false
+	}
 	var w struct {
 		Error   json.RawMessage `json:"error"`
 		Choices json.RawMessage `json:"choices"`

@@ -45,25 +45,27 @@ func (a *Assembler) Add(chunk []byte) ([]llm.Event, error) {
 	if !utf8.Valid(chunk) {
 		return nil, fmt.Errorf("a chunk of the stream is not valid UTF-8")
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(chunk, &fields); err != nil || fields == nil {
+	if !json.Valid(chunk) || chunk[skip(chunk, 0)] != '{' {
 		return nil, fmt.Errorf("a chunk of the stream is not a JSON object")
 	}
-	var raws []json.RawMessage
-	if err := json.Unmarshal(orNull(fields["choices"]), &raws); err != nil {
-		return nil, fmt.Errorf("a chunk's choices: %w", err)
-	}
-	delete(fields, "choices")
+	chunk = slices.Clone(chunk) // parts of it stay
 	if a.top == nil {
 		a.top, a.choices = map[string]json.RawMessage{}, map[int]*assembly{}
 	}
-	for name, v := range fields {
-		if a.top[name] == nil || string(v) != "null" { // usage is null in all chunks but the last
-			a.top[name] = v
+	var choices json.RawMessage
+	for name, raw := range members(chunk) {
+		switch {
+		case name == "choices":
+			choices = raw
+		case a.top[name] == nil || string(raw) != "null": // usage is null in all chunks but the last
+			a.top[name] = raw
 		}
 	}
+	if choices != nil && choices[0] != '[' && string(choices) != "null" {
+		return nil, fmt.Errorf("a chunk's choices are no list")
+	}
 	var events []llm.Event
-	for _, raw := range raws {
+	for raw := range elements(choices) {
 		e, err := a.choice(raw)
 		if err != nil {
 			return nil, err
@@ -73,52 +75,70 @@ func (a *Assembler) Add(chunk []byte) ([]llm.Event, error) {
 	if events == nil {
 		events = []llm.Event{{}}
 	}
-	events[0].Raw = slices.Clone(chunk)
+	events[0].Raw = chunk
 	return events, nil
 }
 
 func (a *Assembler) choice(raw json.RawMessage) (llm.Event, error) {
-	var fields map[string]json.RawMessage
-	var w struct {
-		Index    int             `json:"index"`
-		Text     *string         `json:"text"`
-		Delta    json.RawMessage `json:"delta"`
-		Finish   *string         `json:"finish_reason"`
-		LogProbs json.RawMessage `json:"logprobs"`
+	if raw[0] != '{' {
+		return llm.Event{}, fmt.Errorf("a chunk's choice is no object")
 	}
-	if err := json.Unmarshal(raw, &w); err != nil {
-		return llm.Event{}, fmt.Errorf("a chunk's choice: %w", err)
+	var text, delta, logProbs json.RawMessage
+	var index int64
+	var finish string
+	rest := map[string]json.RawMessage(nil)
+	for name, raw := range members(raw) {
+		var err error
+		switch name {
+		case "index":
+			err = readInt(raw, &index)
+		case "text":
+			text = raw
+		case "delta":
+			delta = raw
+		case "finish_reason":
+			err = readString(raw, &finish)
+		case "logprobs":
+			logProbs = raw
+		default:
+			if rest == nil {
+				rest = map[string]json.RawMessage{}
+			}
+			rest[name] = raw
+		}
+		if err != nil {
+			return llm.Event{}, fmt.Errorf("a chunk's choice: %s: %w", name, err)
+		}
 	}
-	_ = json.Unmarshal(raw, &fields) // an object, since w was read from it
-	if w.Index < 0 || w.Index >= maxChoices {
-		return llm.Event{}, fmt.Errorf("a chunk's choice has the index %d", w.Index)
+	if index < 0 || index >= maxChoices {
+		return llm.Event{}, fmt.Errorf("a chunk's choice has the index %d", index)
 	}
-	c := a.choices[w.Index]
+	e := llm.Event{Index: int(index), Finish: finish}
+	c := a.choices[e.Index]
 	if c == nil {
 		c = &assembly{message: map[string]any{}, rest: map[string]json.RawMessage{}}
-		a.choices[w.Index] = c
+		a.choices[e.Index] = c
 	}
-	e := llm.Event{Index: w.Index}
-	if w.Text != nil {
-		e.Text, c.isText = *w.Text, true
-	} else if w.Delta != nil {
-		delta, err := anyObject(w.Delta)
-		if err != nil {
-			return e, fmt.Errorf("a chunk's delta: %w", err)
+	switch {
+	case !isZero(orNull(text), false):
+		if err := readString(text, &e.Text); err != nil {
+			return e, fmt.Errorf("a chunk's text: %w", err)
 		}
-		if e.Text, err = deltaText(w.Delta); err != nil {
-			return e, fmt.Errorf("a chunk's content %w", err)
+		c.isText = true
+	case delta != nil && string(delta) != "null":
+		var err error
+		if e.Text, err = addDelta(c.message, delta); err != nil {
+			return e, err
 		}
-		merge(c.message, delta)
 	}
 	c.text.WriteString(e.Text)
 	var err error
-	if e.Tokens, err = decodeLogProbs(w.LogProbs); err != nil {
+	if e.Tokens, err = decodeLogProbs(logProbs); err != nil {
 		return e, err
 	}
 	c.tokens = append(c.tokens, e.Tokens...)
 	if e.Tokens != nil {
-		lp, err := anyObject(w.LogProbs)
+		lp, err := anyObject(logProbs)
 		if err != nil {
 			return e, err
 		}
@@ -127,25 +147,40 @@ func (a *Assembler) choice(raw json.RawMessage) (llm.Event, error) {
 		}
 		appendLists(c.logProbs, lp)
 	}
-	if w.Finish != nil {
-		c.finish, e.Finish = *w.Finish, *w.Finish
+	if finish != "" {
+		c.finish = finish
 	}
-	for _, known := range []string{"index", "text", "delta", "finish_reason", "logprobs"} {
-		delete(fields, known)
-	}
-	maps.Copy(c.rest, fields)
+	maps.Copy(c.rest, rest)
 	return e, nil
 }
 
-func deltaText(delta json.RawMessage) (string, error) {
-	var w struct {
-		Content json.RawMessage `json:"content"`
+// addDelta adds a delta to a message and gives its text. Most are of strings,
+// which need no decoder.
+func addDelta(message map[string]any, delta json.RawMessage) (text string, err error) {
+	if delta[0] != '{' {
+		return "", fmt.Errorf("a chunk's delta is no object")
 	}
-	if err := json.Unmarshal(delta, &w); err != nil {
-		return "", err
+	for name, raw := range members(delta) {
+		var v any
+		switch raw[0] {
+		case '"':
+			v = stringOf(raw)
+		case 'n':
+		default:
+			if v, err = anyValue(raw); err != nil {
+				return "", fmt.Errorf("a chunk's delta: %w", err)
+			}
+		}
+		if name == "content" {
+			if s, ok := v.(string); ok {
+				text = s
+			} else if text, _, err = contentText(raw); err != nil {
+				return "", fmt.Errorf("a chunk's content %w", err)
+			}
+		}
+		mergeMember(message, name, v)
 	}
-	text, _, err := contentText(w.Content)
-	return text, err
+	return text, nil
 }
 
 // Done tells whether every choice that began has its finish reason.
@@ -243,10 +278,19 @@ func chunkOf(answer json.RawMessage, c llm.Choice) json.RawMessage {
 
 // anyObject decodes an object with its numbers as they were written.
 func anyObject(raw json.RawMessage) (m map[string]any, err error) {
+	err = decodeNumbers(raw, &m)
+	return m, err
+}
+
+func anyValue(raw json.RawMessage) (v any, err error) {
+	err = decodeNumbers(raw, &v)
+	return v, err
+}
+
+func decodeNumbers(raw json.RawMessage, to any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	err = d.Decode(&m)
-	return m, err
+	return d.Decode(to)
 }
 
 // whole are the fields of a delta that come in one piece; other strings grow.
@@ -262,35 +306,39 @@ func (g *growing) MarshalText() ([]byte, error) { return g.Bytes(), nil }
 // lists merge by their index (tool calls) and are appended without one.
 func merge(into, delta map[string]any) {
 	for name, v := range delta {
-		switch v := v.(type) {
-		case nil:
-			if _, ok := into[name]; !ok {
-				into[name] = nil
-			}
-		case string:
-			if whole[name] {
-				into[name] = v
-				continue
-			}
-			g, ok := into[name].(*growing)
-			if !ok {
-				g = &growing{}
-				into[name] = g
-			}
-			g.WriteString(v)
-		case map[string]any:
-			old, ok := into[name].(map[string]any)
-			if !ok {
-				old = map[string]any{}
-				into[name] = old
-			}
-			merge(old, v)
-		case []any:
-			old, _ := into[name].([]any)
-			into[name] = mergeList(old, v)
-		default:
-			into[name] = v
+		mergeMember(into, name, v)
+	}
+}
+
+func mergeMember(into map[string]any, name string, v any) {
+	switch v := v.(type) {
+	case nil:
+		if _, ok := into[name]; !ok {
+			into[name] = nil
 		}
+	case string:
+		if whole[name] {
+			into[name] = v
+			return
+		}
+		g, ok := into[name].(*growing)
+		if !ok {
+			g = &growing{}
+			into[name] = g
+		}
+		g.WriteString(v)
+	case map[string]any:
+		old, ok := into[name].(map[string]any)
+		if !ok {
+			old = map[string]any{}
+			into[name] = old
+		}
+		merge(old, v)
+	case []any:
+		old, _ := into[name].([]any)
+		into[name] = mergeList(old, v)
+	default:
+		into[name] = v
 	}
 }
 
