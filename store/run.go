@@ -50,6 +50,9 @@ type Run struct {
 	mu     sync.Mutex
 	err    error // the first write that failed; nothing is written after it
 	closed bool
+
+	preparing sync.Mutex
+	prepared  map[string]*sql.Stmt // of what is read item by item; they end with db
 }
 
 // Row is an item that is done.
@@ -405,6 +408,26 @@ func (w *writing) close() {
 	}
 }
 
+// query reads with a statement that is prepared once: a report looks at thousands
+// of items one by one.
+func (r *Run) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	r.preparing.Lock()
+	statement := r.prepared[text]
+	if statement == nil {
+		var err error
+		if statement, err = r.db.PrepareContext(ctx, text); err != nil {
+			r.preparing.Unlock()
+			return nil, err
+		}
+		if r.prepared == nil {
+			r.prepared = map[string]*sql.Stmt{}
+		}
+		r.prepared[text] = statement
+	}
+	r.preparing.Unlock()
+	return statement.QueryContext(ctx, args...)
+}
+
 // Rows gives the items that are done, in their order, from an item on; their
 // bodies only if wanted. Summary and Body may be changed by the next step.
 func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[Row, error] {
@@ -413,7 +436,7 @@ func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[Row, er
 		statement = `SELECT i.item, i.key, i.outcome, i.summary, b.body FROM items i LEFT JOIN bodies b ON b.item = i.item WHERE i.item >= ? ORDER BY i.item`
 	}
 	return func(yield func(Row, error) bool) {
-		found, err := r.db.QueryContext(ctx, statement, from)
+		found, err := r.query(ctx, statement, from)
 		if err != nil {
 			yield(Row{}, r.fail(err))
 			return
@@ -450,7 +473,7 @@ func (r *Run) Rows(ctx context.Context, from int, bodies bool) iter.Seq2[Row, er
 
 // Calls gives the calls of an item in the order of their keys.
 func (r *Run) Calls(ctx context.Context, item int) ([]Call, error) {
-	found, err := r.db.QueryContext(ctx, `SELECT key, value FROM calls WHERE item = ? ORDER BY key`, item)
+	found, err := r.query(ctx, `SELECT key, value FROM calls WHERE item = ? ORDER BY key`, item)
 	if err != nil {
 		return nil, r.fail(err)
 	}
