@@ -320,11 +320,14 @@ const (
 	// liveMost how many trials one holds: of more the latest.
 	liveEvery = 300 * time.Millisecond
 	liveMost  = perPage
+	// liveFor is when a page has to ask again: so long it may keep a gateway in use
+	// that a reload has replaced.
+	liveFor = 5 * time.Minute
 )
 
 // live tells a page of trials as they come.
 func (g *Gateway) live(w http.ResponseWriter, r *http.Request) error {
-	ctx, stop := context.WithCancel(r.Context())
+	ctx, stop := context.WithTimeout(r.Context(), liveFor)
 	defer stop()
 	if serving, ok := ctx.Value(endingKey{}).(context.Context); ok {
 		defer context.AfterFunc(serving, stop)() // a page that is open does not keep a server from ending

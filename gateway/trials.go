@@ -175,7 +175,7 @@ func (g *Gateway) chance(b gnothi.Belief) float64 {
 // audits picks the answers that are marked for labelling: by the request's seed
 // and its ID, so that neither question nor answer bear on it.
 func (g *Gateway) audits(p *plan, b gnothi.Belief) bool {
-	return float64(llm.Derive(p.seed, "audit "+p.id, 0)>>11)/(1<<53) < g.chance(b)
+	return float64(llm.Derive(p.seed, "audit "+p.id, 0))/float64(llm.MaxSeed) < g.chance(b)
 }
 
 // keyName is the name of the client's key.
