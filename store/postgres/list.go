@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -76,4 +77,42 @@ func (db *DB) Remove(ctx context.Context, name string) error {
 		_, err = tx.Exec(ctx, `DELETE FROM gnothi.run WHERE run = $1`, r.run)
 		return err
 	}))
+}
+
+// CallsFrom gives the calls of all items in the order of the items, from one on.
+// They are fetched in pages that grow: who has found what was looked for does not
+// have the rest sent.
+func (r *Run) CallsFrom(ctx context.Context, from int) iter.Seq2[store.ItemCall, error] {
+	type one struct {
+		store.ItemCall
+		key string
+	}
+	return func(yield func(store.ItemCall, error) bool) {
+		item, key := from, ""
+		for page := 16; ; page = min(4*page, 1000) {
+			found, err := r.db.pool.Query(ctx, `SELECT item, value, key FROM gnothi.call WHERE run = $1 AND (item, key) > ($2, $3) ORDER BY item, key LIMIT $4`, r.run, item, key, page)
+			if err != nil {
+				yield(store.ItemCall{}, r.fail(err))
+				return
+			}
+			calls, err := pgx.CollectRows(found, func(row pgx.CollectableRow) (one, error) {
+				var c one
+				err := row.Scan(&c.Item, &c.Value, &c.key)
+				return c, err
+			})
+			if err != nil {
+				yield(store.ItemCall{}, r.fail(err))
+				return
+			}
+			for _, c := range calls {
+				if !yield(c.ItemCall, nil) {
+					return
+				}
+				item, key = c.Item, c.key
+			}
+			if len(calls) < page {
+				return
+			}
+		}
+	}
 }
