@@ -74,6 +74,8 @@ func explain(err error) *failure {
 		return &failure{status: http.StatusBadRequest, kind: badRequest, code: "unsupported", param: string(unsupported.Ability), message: unsupported.Error()}
 	case errors.As(err, &budget):
 		return &failure{status: http.StatusPaymentRequired, kind: "budget_error", code: "budget_reached", param: "gnothi.budget", message: budget.Error()}
+	case errors.Is(err, llm.ErrNotCached):
+		return &failure{status: http.StatusGatewayTimeout, kind: badRequest, code: "not_cached", message: "only-if-cached: " + llm.ErrNotCached.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return errTimeout
 	case errors.As(err, &api):

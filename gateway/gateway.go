@@ -88,6 +88,10 @@ type Options struct {
 	Watch *Watch
 	// Runs are pages about runs by name, served under /runs/NAME/.
 	Runs map[string]http.Handler
+	// Cache keeps answers of requests whose Cache-Control asks for it or, if
+	// CacheAll, of all that do not forbid it.
+	Cache    llm.Store
+	CacheAll bool
 	// Metrics are where requests are counted; nil makes new ones.
 	Metrics *Metrics
 	// Log gets a line for each request, without its text; default: none.
@@ -176,6 +180,10 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		Options: o, keySum: sha256.Sum256([]byte(o.APIKey)), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
 		metrics: o.Metrics, models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
+	}
+	g.Model, g.Fallback, g.models.wrap = g.cached(g.Model), slices.Clone(g.Fallback), g.cached
+	for i, m := range g.Fallback {
+		g.Fallback[i] = g.cached(m)
 	}
 	return g, g.routes()
 }

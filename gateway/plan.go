@@ -266,6 +266,7 @@ func (g *Gateway) choose(p *plan, name string) (spec string, err error) {
 // choice, so it forgets them all when they become many.
 type modelSet struct {
 	upstream *Upstream
+	wrap     func(llm.Model) llm.Model
 	mu       sync.Mutex
 	open     map[string]llm.Model
 }
@@ -286,6 +287,7 @@ func (s *modelSet) get(name string) (llm.Model, error) {
 	if err != nil {
 		return nil, invalid("model", "model: %v", err)
 	}
+	m = s.wrap(m)
 	if len(s.open) >= maxModels {
 		clear(s.open)
 	}

@@ -49,6 +49,7 @@ type CacheUse struct {
 	Fresh  bool          // what is kept is not read, only replaced
 	Only   bool          // what is not kept is not made: [ErrNotCached]
 	MaxAge time.Duration // the oldest that is read; 0: any
+	Space  string        // who sees it: nothing that is kept under another one is read
 }
 
 // ErrNotCached is the error of a call that was to be answered from the cache alone.
@@ -149,6 +150,9 @@ func (c *cached) Do(ctx context.Context, op Op) (*Result, error) {
 	keys := make([]string, op.N())
 	for k := range keys {
 		keys[k] = choiceKey(c.Model, op, op.Index(k))
+		if use.Space != "" {
+			keys[k] += "\n" + use.Space
+		}
 	}
 	for {
 		own, flights := c.board(ctx, op, keys, use)

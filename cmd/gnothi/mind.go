@@ -163,7 +163,10 @@ func (c *config) openSpec(ctx context.Context, cmd *cobra.Command, spec string) 
 	if errors.Is(err, fs.ErrNotExist) { // a file that was named: a model, a script, a recording
 		err = usage(err)
 	}
-	return m, closeModel, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.cached(ctx, cmd, m, closeModel)
 }
 
 // mind makes a Mind of the configuration, with more options after its own. What

@@ -52,7 +52,7 @@ OpenAI-compatible or Anthropic API.`,
 	f.Bool("no-color", false, "no colour (as with NO_COLOR)")
 	f.String("config", "", "configuration file (default: gnothi.yaml here, then in the user's configuration folder)")
 	cmd.AddCommand(askCmd(), checkCmd(), calibrateCmd(), compareCmd(), serveCmd(), methodsCmd(), modelCmd(), doctorCmd())
-	cmd.AddCommand(statsCmd(), judgeCmd(), scoreCmd())
+	cmd.AddCommand(statsCmd(), judgeCmd(), scoreCmd(), cacheCmd())
 	cmd.AddCommand(evalCmd(), cardCmd(), learnCmd(), mcpCmd())
 	markArgs(cmd)
 	return cmd
@@ -103,6 +103,7 @@ func flagError(err error) error {
 // callFlags are about each call, whatever it is for.
 func callFlags(f *pflag.FlagSet) {
 	f.String("call-timeout", settings["call-timeout"].def, "how long a model behind an API may stay silent, until its answer begins and in the midst of it, before the call is tried again (0: 5m, then 2m)")
+	cacheFlags(f)
 	f.String("trace", "", "file that records every call of the model, for --model replay:FILE")
 }
 

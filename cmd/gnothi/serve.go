@@ -133,6 +133,11 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		defer file.Close()
 		o.Feedback = file
 	}
+	closeCache, err := c.openServedCache(ctx, kept, &o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeCache()) }()
 	o.Metrics = gateway.NewMetrics()
 	closeModel, err := c.openServed(ctx, cmd, limits, &o)
 	if err != nil {

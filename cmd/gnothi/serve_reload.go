@@ -101,6 +101,13 @@ func (r *reloads) once(ctx context.Context) error {
 	f := r.first
 	o.Timeout, o.Log, o.Metrics = f.Timeout, f.Log, f.Metrics
 	o.Trials, o.Watch, o.Audit, o.Runs, o.Books, o.Feedback = f.Trials, f.Watch, f.Audit, f.Runs, f.Books, f.Feedback
+	mode, err := c.cacheMode()
+	if err != nil {
+		return err
+	}
+	if mode != cacheNone {
+		o.Cache, o.CacheAll = f.Cache, mode == cacheOn
+	}
 	closeModel, err := c.openServed(ctx, r.cmd, limits, &o)
 	if err != nil {
 		return err
