@@ -365,3 +365,37 @@ func TestLiveEndsWithTheServer(t *testing.T) {
 		t.Errorf("the server took %s to end", took)
 	}
 }
+
+// The share of marked answers is what was asked for, and the figures over verdicts
+// say what they stand for.
+func TestAuditShare(t *testing.T) {
+	trials := keeping(t)
+	u, _ := serve(t, gateway.Options{Model: sample(), Trials: trials, Audit: 0.25})
+	marked := 0
+	for i := range 400 {
+		status, body, _ := post(t, u+"/v1/chat/completions", fmt.Sprintf(`{"model":"small","logprobs":true,"messages":[{"role":"user","content":"Question %d"}]}`, i%3))
+		if status != 200 {
+			t.Fatalf("%d %s", status, body)
+		}
+		if !gjson.Get(body, "gnothi.audit").Bool() {
+			if i%10 == 0 { // complaints
+				post(t, u+"/v1/feedback", fmt.Sprintf(`{"id":%q,"correct":false}`, gjson.Get(body, "id").String()))
+			}
+			continue
+		}
+		marked++
+		post(t, u+"/v1/feedback", fmt.Sprintf(`{"id":%q,"correct":true,"audit":true}`, gjson.Get(body, "id").String()))
+	}
+	if marked < 60 || marked > 140 { // five standard deviations
+		t.Errorf("%d of 400 are marked", marked)
+	}
+	flush(t, trials)
+	_, body := get(t, u+"/reliability")
+	if !strings.Contains(body, "they stand for 400 answers") || strings.Contains(body, `id="caution"`) {
+		t.Errorf("%s", body)
+	}
+	// Some 30 complaints stand for themselves, so at least 90 % are right.
+	if i := strings.Index(body, "<dt>right</dt><dd>9"); i < 0 {
+		t.Errorf("complaints count for more than they are: %s", body)
+	}
+}
