@@ -144,7 +144,7 @@ func (g *Gateway) askFingerprint(ctx context.Context) ([]string, error) {
 	var said []string
 	for i, q := range fingerprintQuestions {
 		request := llm.Request{Messages: []llm.Message{{Role: "user", Text: q}}, MaxTokens: fingerprintTokens, Temperature: &zero}
-		asking, cancel := context.WithTimeout(llm.WithLedger(ctx, ledger), fingerprintTime)
+		asking, cancel := context.WithTimeout(llm.WithCache(llm.WithLedger(ctx, ledger), llm.CacheUse{Off: true}), fingerprintTime)
 		res, err := g.Model.Do(asking, llm.Op{Request: request, Indices: llm.Range(0, 1), Seed: g.Seed, Role: "fingerprint"})
 		cancel()
 		if err != nil {
