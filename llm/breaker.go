@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -184,56 +186,69 @@ func (m *broken) Do(ctx context.Context, op Op) (*Result, error) {
 }
 
 // Guards are the breakers and retry budgets of the upstreams that a process
-// asks, one of each for a host: models behind one host fail together. It is safe
-// for concurrent use.
+// asks, one of each for a model of a host: clients choose among the models of one
+// host, and who asks for one that is ill must not keep others from theirs. It is
+// safe for concurrent use.
 type Guards struct {
 	Breaker BreakerOptions
 	// RetryShare is the share of recent calls that may be further tries; 0 is 0.2.
 	RetryShare float64
 
 	mu sync.Mutex
-	by map[string]*Guard
+	by map[ID]*Guard
 }
 
-// Guard is what stands before one upstream.
+// maxGuards bounds the models that are told apart: their names are clients' choice.
+const maxGuards = 1024
+
+// Guard is what stands before one model.
 type Guard struct {
 	Breaker *Breaker
 	Retries *RetryBudget
 }
 
-// Of gives the guard of a model's upstream.
+// Of gives the guard of a model.
 func (g *Guards) Of(id ID) *Guard {
-	name := cmp.Or(id.Host, id.Provider)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.by == nil {
-		g.by = map[string]*Guard{}
+	if guard := g.by[id]; guard != nil {
+		return guard
 	}
-	if g.by[name] == nil {
-		g.by[name] = &Guard{NewBreaker(name, g.Breaker), NewRetryBudget(cmp.Or(g.RetryShare, 0.2))}
+	if g.by == nil || len(g.by) >= maxGuards {
+		g.by = map[ID]*Guard{}
 	}
-	return g.by[name]
+	g.by[id] = &Guard{NewBreaker(id.String(), g.Breaker), NewRetryBudget(cmp.Or(g.RetryShare, 0.2))}
+	return g.by[id]
 }
 
-// Known gives the guard of a model's upstream if there is one yet, else nil.
+// Known gives the guard of a model if there is one yet, else nil.
 func (g *Guards) Known(id ID) *Guard {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.by[cmp.Or(id.Host, id.Provider)]
+	return g.by[id]
 }
 
-// States tells how each upstream stands, in no order.
+// States tells how each host stands, in no order: as the worst off of its models,
+// with the counts of all.
 func (g *Guards) States() []BreakerState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	states := make([]BreakerState, 0, len(g.by))
-	for _, guard := range g.by {
-		states = append(states, guard.State())
+	rank := map[string]int{gobreaker.StateClosed.String(): 0, gobreaker.StateHalfOpen.String(): 1, gobreaker.StateOpen.String(): 2}
+	hosts := map[string]BreakerState{}
+	for id, guard := range g.by {
+		s, host := guard.State(), cmp.Or(id.Host, id.Provider)
+		all, seen := hosts[host]
+		if !seen || rank[s.State] > rank[all.State] {
+			s, all = all, s
+		}
+		all.Upstream = host
+		all.Opened, all.Refused, all.Retries, all.Withheld = all.Opened+s.Opened, all.Refused+s.Refused, all.Retries+s.Retries, all.Withheld+s.Withheld
+		hosts[host] = all
 	}
-	return states
+	return slices.Collect(maps.Values(hosts))
 }
 
-// State tells how the upstream stands.
+// State tells how the model stands.
 func (g *Guard) State() BreakerState {
 	s := g.Breaker.State()
 	s.Retries, s.Withheld = g.Retries.Stats()

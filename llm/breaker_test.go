@@ -128,11 +128,15 @@ func TestRetryBudget(t *testing.T) {
 func TestGuards(t *testing.T) {
 	g := &llm.Guards{Breaker: llm.BreakerOptions{Failures: 1}}
 	a, b := llm.ID{Provider: "openai", Name: "a"}, llm.ID{Provider: "openai", Name: "b", Host: "http://127.0.0.1:1/v1"}
-	if g.Known(a) != nil || g.Of(a) != g.Of(llm.ID{Provider: "openai", Name: "other"}) || g.Of(a) == g.Of(b) || g.Known(a) == nil {
-		t.Error("one guard for a host")
+	if g.Known(a) != nil || g.Of(a) != g.Of(a) || g.Of(a) == g.Of(b) || g.Known(a) == nil { //nolint:staticcheck // the second asking gives what the first made
+		t.Error("one guard for a model")
 	}
+	other := g.Of(llm.ID{Provider: "openai", Name: "well", Host: b.Host})
 	m := g.Of(b).Wrap(script.New(func(llm.Op, int) script.Reply { return script.Failure(500, "ill") }), llm.RetryOptions{Tries: 1})
 	_, _ = m.Do(t.Context(), count("x"))
+	if other.State().State != "closed" || g.Of(b).State().State != "open" || len(g.States()) != 2 {
+		t.Errorf("a model that is ill keeps others of its host from theirs: %+v", g.States())
+	}
 	for _, s := range g.States() {
 		if want := map[bool]string{true: "open", false: "closed"}[s.Upstream == b.Host]; s.State != want {
 			t.Errorf("%+v", s)
