@@ -5,11 +5,13 @@
 //	e, err := engine.Open(path, engine.Options{})
 //	p, err := e.Prefill(ctx, nil, ids)                  // a prompt, computed once
 //	err = e.Generate(ctx, p, samplings, func(seq int, s engine.Step) bool { … })
-//	scores, err := e.Score(ctx, p, answer, 0)           // log p(answer[i] | prompt, answer[..i])
+//	scores, err := e.Score(ctx, p, answer, engine.Stats{}) // log p(answer[i] | prompt, answer[..i])
 //	states, err := e.Hidden(ctx, p, ids, engine.Site{Layer: 7, Point: engine.ResidPost})
+//	g, err := e.Grammar(schema)                         // Sampling.Grammar: output in a form
 //
 // A [Prefix] is an immutable run of tokens with its keys and values. Anything may be continued from
-// it any number of times, at no cost for the shared part, and it may be kept on disk ([Engine.SavePrefix]).
+// it any number of times, at no cost for the shared part; it may be cut anywhere ([Prefix.Cut]) and kept
+// on disk ([Engine.SavePrefix]). A [Hook] reads or changes what is computed on the way.
 //
 // All methods may be called from many goroutines. One loop serves them together: at each step it
 // gathers the next token of every running sequence and a bounded share of the waiting prompts into

@@ -88,7 +88,7 @@ func (v *Vocabulary) tokens(text []byte) []int32 {
 // prefixes calls found for every length at which a token spells the beginning of text.
 func (v *Vocabulary) prefixes(text []byte, found func(n int, id int32)) {
 	i, end := int32(0), int32(len(v.nodes))
-	for d := 0; d < len(text); d++ {
+	for d := range text {
 		for i < end && v.nodes[i].b != text[d] {
 			i = v.nodes[i].skip
 		}
