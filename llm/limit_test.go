@@ -469,7 +469,7 @@ func TestAdaptiveIsFastAgainstRetryAfter(t *testing.T) {
 				}
 				return 100 * time.Millisecond, nil
 			}
-		}, 1000, 9 * time.Second, 30, [2]int{20, 24}}, // 4.2 s with 24 from the start
+		}, 1000, 11 * time.Second, 150, [2]int{20, 24}}, // 4.2 s with 24 from the start; a pause for each probe: 16
 		{"2 at once, 10 s", func() func(int, int) (time.Duration, error) {
 			return func(inFlight, _ int) (time.Duration, error) {
 				if inFlight > 2 {
@@ -477,7 +477,7 @@ func TestAdaptiveIsFastAgainstRetryAfter(t *testing.T) {
 				}
 				return 100 * time.Millisecond, nil
 			}
-		}, 1000, 80 * time.Second, 12, [2]int{2, 2}}, // 50 s
+		}, 1000, 100 * time.Second, 60, [2]int{2, 2}}, // 50 s
 		{"50 a second", func() func(int, int) (time.Duration, error) {
 			var window time.Time
 			n := 0
@@ -491,7 +491,7 @@ func TestAdaptiveIsFastAgainstRetryAfter(t *testing.T) {
 				}
 				return 100 * time.Millisecond, nil
 			}
-		}, 1000, 30 * time.Second, 200, [2]int{1, 256}}, // 20 s
+		}, 1000, 40 * time.Second, 600, [2]int{1, 256}}, // 20 s
 		{"24 at once, then 60", func() func(int, int) (time.Duration, error) {
 			return func(inFlight, number int) (time.Duration, error) {
 				bears := 24
@@ -503,7 +503,7 @@ func TestAdaptiveIsFastAgainstRetryAfter(t *testing.T) {
 				}
 				return 100 * time.Millisecond, nil
 			}
-		}, 40000, 110 * time.Second, 60, [2]int{50, 60}}, // 76 s
+		}, 40000, 130 * time.Second, 400, [2]int{50, 60}}, // 76 s
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var mu sync.Mutex
