@@ -5,20 +5,47 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/tidwall/sjson"
+
 	"gnothi/llm"
+	"gnothi/llm/openai"
 )
 
 // account is what a request pays from: its own ceilings, within those of whoever
 // asks.
 func (p *plan) account(ctx context.Context) (context.Context, *llm.Ledger) {
 	if p.ledger == nil {
-		var within []llm.Account
-		if above := llm.LedgerFrom(ctx); above != nil {
-			within = []llm.Account{above}
-		}
-		p.ledger = llm.NewLedger(p.limits, within...)
+		p.ledger = llm.NewLedger(p.limits, payers(ctx)...)
 	}
 	return llm.WithLedger(ctx, p.ledger), p.ledger
+}
+
+// payers are the accounts of whoever asks.
+func payers(ctx context.Context) []llm.Account {
+	if above := llm.LedgerFrom(ctx); above != nil {
+		return []llm.Account{above}
+	}
+	return nil
+}
+
+// boundedTokens is the longest answer under a ceiling of tokens or dollars where a
+// request that is passed on does not say.
+const boundedTokens = 1024
+
+// bound gives a request that is passed on a longest answer where a ceiling of
+// tokens or dollars needs one to hold.
+func (p *plan) bound(ctx context.Context) (err error) {
+	_, ledger := p.account(ctx)
+	if l := ledger.Limits(); p.request.MaxTokens > 0 || l.Tokens == 0 && l.NanoUSD == 0 {
+		return nil
+	}
+	field := "max_tokens"
+	if p.endpoint == openai.Responses {
+		field = "max_output_tokens"
+	}
+	p.request.MaxTokens = boundedTokens
+	p.body, err = sjson.SetBytes(p.body, field, boundedTokens)
+	return err
 }
 
 // answer asks the plan's model, and where that fails before anything of it was

@@ -28,7 +28,7 @@ import (
 const (
 	goodAnswer = `{"id":"c1","object":"chat.completion","model":"big","choices":[{"index":0,"message":{"role":"assistant","content":"Paris"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}`
 	goodPiece  = `{"id":"c1","object":"chat.completion.chunk","model":"big","choices":[{"index":0,"delta":{"role":"assistant","content":"Paris"},"finish_reason":null}]}`
-	goodEnd    = `{"id":"c1","object":"chat.completion.chunk","model":"big","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`
+	goodEnd    = `{"id":"c1","object":"chat.completion.chunk","model":"big","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}`
 )
 
 var good = sends(goodAnswer, goodPiece, goodEnd)

@@ -284,6 +284,13 @@ func conditioned(body []byte, res *llm.Result) []byte {
 func (g *Gateway) complete(ctx context.Context, n Native, c *completion, stream func(llm.Event) error) (*llm.Result, error) {
 	all := &llm.Result{Model: g.Name}
 	count := max(1, c.call.N)
+	settle, err := g.reserve(ctx, c, count)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		settle(llm.Spend{Calls: int64(len(all.Choices)), PromptTokens: all.Usage.PromptTokens, CompletionTokens: all.Usage.CompletionTokens})
+	}()
 	for k, p := range c.prompts {
 		if p.ids == nil {
 			// The prompt is all the client's own, so markers in it count.
@@ -307,6 +314,17 @@ func (g *Gateway) complete(ctx context.Context, n Native, c *completion, stream 
 	}
 	g.metrics.completed(len(all.Choices), all.Usage)
 	return all, nil
+}
+
+// reserve sets aside what completions may cost at the most. No ledger of a model
+// sees them.
+func (g *Gateway) reserve(ctx context.Context, c *completion, count int) (settle func(llm.Spend), err error) {
+	most := llm.Spend{Calls: int64(len(c.prompts) * count)}
+	most.CompletionTokens = most.Calls * int64(c.request.MaxTokens)
+	for _, p := range c.prompts {
+		most.PromptTokens += int64(max(len(p.ids), len(p.text)) + 1)
+	}
+	return llm.NewLedger(g.Limits.Least(clientOf(ctx).Limits), payers(ctx)...).Reserve(most, "answer")
 }
 
 func completeOne(ctx context.Context, n Native, c *completion, p input, count int, stream func(llm.Event) error) (*llm.Result, error) {

@@ -32,6 +32,9 @@ func (g *Gateway) pass(name string) endpoint {
 		ctx, answered, cancel := limit(r.Context(), g.Timeout)
 		defer cancel()
 		ctx = llm.WithHeader(ctx, g.fromClient(r.Header, true))
+		if err := p.bound(ctx); err != nil {
+			return err
+		}
 		if p.call.Stream {
 			return g.passStream(ctx, w, p, answered)
 		}

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 )
@@ -88,12 +89,25 @@ func (m *metered) charge(s *Spend) {
 	s.NanoUSD = s.PromptTokens*m.price.Input + s.PromptCached*m.price.Cached + s.CompletionTokens*m.price.Output
 }
 
+// pictureTokens is more than providers charge for a picture, which may be named by
+// an address of a few bytes.
+const pictureTokens = 4096
+
+// promptBytes bounds the tokens of a prompt, with the tools and schemas that come
+// with it.
 func promptBytes(op Op) int {
-	n := len(op.Request.Prompt) + len(op.Continuation)
+	n := len(op.Request.Prompt) + len(op.Continuation) + len(op.Body) + pictureTokens*pictures(op.Body)
 	for _, m := range op.Request.Messages {
-		n += max(len(m.Text), len(m.Raw)) + 8 // the template's own tokens
+		n += max(len(m.Text), len(m.Raw)) + 8 + pictureTokens*pictures(m.Raw) // 8: the template's own tokens
+	}
+	for _, v := range op.Request.Extra {
+		n += len(v)
 	}
 	return n
+}
+
+func pictures(raw []byte) int {
+	return bytes.Count(raw, []byte(`"image_url"`)) + bytes.Count(raw, []byte(`"input_image"`)) + bytes.Count(raw, []byte(`"input_file"`))
 }
 
 // neverSent tells errors that come before anything was asked of the provider.
