@@ -193,10 +193,13 @@ type earlier struct {
 	upTo  int // items below are known: done or not
 	at    int // of done, where the survey is
 
-	outcomes   Outcomes
-	spend      Spend
-	unfinished map[int]Spend // paid for items that have calls and no record
-	err        error
+	outcomes Outcomes
+	spend    Spend
+	owed     Spend // paid for items that have calls and no record
+	none     bool  // there was no earlier life
+	err      error
+
+	unfinished map[int]Spend // the items of owed; workers change it
 }
 
 func newEarlier() *earlier {
@@ -234,7 +237,11 @@ func (e *earlier) read(ctx context.Context, log Log) {
 			e.unfinished = paid
 		}
 	}
-	e.err = err
+	e.owed, e.err = sumSpend(e.unfinished), err
+	none := err == nil && len(e.done)+len(part)+len(e.unfinished) == 0
+	e.mu.Lock()
+	e.none = none
+	e.mu.Unlock()
 	hand(math.MaxInt)
 }
 
@@ -255,7 +262,7 @@ func (e *earlier) has(index int) bool {
 func (e *earlier) nothing() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.upTo == math.MaxInt && e.err == nil && len(e.done)+len(e.unfinished) == 0
+	return e.none
 }
 
 // check makes sure that what was done is of these items.

@@ -154,7 +154,7 @@ func (r *running) begin(n int) {
 		}
 	}
 	r.worker.charge(e.spend)
-	r.worker.charge(sumSpend(e.unfinished))
+	r.worker.charge(e.owed)
 	r.start(n, len(e.done), e.outcomes, e.spend)
 	e.done = nil
 }
