@@ -80,14 +80,22 @@ func rightWrong(correct *bool) string {
 }
 
 func cost(t store.Trial) string {
-	s := fmt.Sprintf("%d calls, %s tokens", t.Calls, thousands(t.Tokens))
+	s := thousands(t.Calls) + " calls"
+	if t.Calls == 1 {
+		s = "1 call"
+	}
 	if t.NanoUSD != nil && *t.NanoUSD > 0 {
-		s = fmt.Sprintf("%d calls, %s", t.Calls, dollars(*t.NanoUSD))
+		s += ", " + dollars(*t.NanoUSD)
+	} else {
+		s += ", " + thousands(t.Tokens) + " tokens"
 	}
 	return s + fmt.Sprintf(", %.1f s", float64(t.WallMS)/1000)
 }
 
 func dollars(nano int64) string {
+	if nano == 0 {
+		return "$0"
+	}
 	if usd := float64(nano) / 1e9; usd >= 1 {
 		return fmt.Sprintf("$%.2f", usd)
 	}
