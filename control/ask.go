@@ -94,7 +94,9 @@ func (a Ask) Reviser() Reviser {
 // candidate reads the reply as a revision of parent, or as an answer of its
 // own where there is none.
 func (a Ask) candidate(ctx context.Context, t *monitor.Trial, index int, parent *monitor.Candidate, pairs ...string) (*monitor.Candidate, error) {
-	reply, err := a.Reply(ctx, t, index, pairs...)
+	aside := a.aside(t, index, pairs)
+	aside.Answers = true
+	reply, err := t.Aside(ctx, aside)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func (a Ask) candidate(ctx context.Context, t *monitor.Trial, index int, parent 
 	if parent == nil {
 		origin = monitor.FromSample
 	}
-	if a.Whole {
+	if a.Whole && t.Form() == nil {
 		return whole(t, reply, origin, parent), nil
 	}
 	return t.Candidate(reply, origin, parent), nil

@@ -73,6 +73,9 @@ type branch struct {
 
 // Gather implements monitor.Evidence.
 func (b branch) Gather(ctx context.Context, t *monitor.Trial) (*monitor.Candidate, error) {
+	if t.Form() != nil {
+		return nil, errUnformed
+	}
 	stems, err := monitor.Get(ctx, t, b.Branches)
 	if err != nil {
 		return nil, err

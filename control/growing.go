@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"gnothi/llm"
@@ -11,6 +12,9 @@ import (
 )
 
 var stepwise = prompt.Template{Name: "stepwise", Version: 1, Text: "Question: {question}\nWork it out step by step, one step a line, and end with one line that says \"Answer:\" and only the answer.\n\nSolution:"}
+
+// errUnformed refuses to answer in any form but the one that was asked for.
+var errUnformed = errors.New("an answer that is written piece by piece cannot keep to a response_format: choose another policy")
 
 // growing is an answer that is written piece by piece. It is the model's own
 // unfinished text, so it is continued as it stands: raw where the model can,
@@ -23,6 +27,9 @@ type growing struct {
 // grow continues the text by at most so many tokens and reports whether it
 // ended by itself. Role and index name the piece.
 func (g *growing) grow(ctx context.Context, t *monitor.Trial, role string, index, tokens int, s monitor.Sampling, stop ...string) (ended bool, err error) {
+	if t.Form() != nil {
+		return false, errUnformed
+	}
 	c, err := t.Ask(ctx, g.op(t, role, index, tokens, s, stop))
 	if err != nil {
 		return false, err

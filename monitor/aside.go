@@ -20,6 +20,7 @@ type Aside struct {
 	MaxTokens   int           // 0: 256
 	Temperature float64       // 0: greedy
 	TopLogProbs int           // 0..20: also the likeliest alternatives of each token
+	Answers     bool          // the reply is another answer: it keeps to the form that the trial's request asks for
 }
 
 // Aside asks once. Token log-probabilities come with the reply where the model
@@ -57,6 +58,9 @@ func (t *Trial) aside(a Aside) llm.Op {
 	req := llm.Request{Messages: messages, MaxTokens: a.MaxTokens, Temperature: &a.Temperature, LogProbs: t.Model.Can(llm.LogProbs), TopLogProbs: a.TopLogProbs}
 	if !req.LogProbs {
 		req.TopLogProbs = 0
+	}
+	if a.Answers {
+		t.keepForm(&req)
 	}
 	return llm.Op{Request: req, Seed: t.SeedFor(a.Role, a.Index), Role: a.Role}
 }

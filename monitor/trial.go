@@ -94,16 +94,24 @@ func (t *Trial) Ask(ctx context.Context, op llm.Op) (llm.Choice, error) {
 	return res.Choices[0], nil
 }
 
+// maxReply is the longest reply, in bytes, that is read for an answer in it: a
+// longer one, such as a file written out, would cost seconds.
+const maxReply = 1 << 20
+
 // Candidate reads a choice as an answer to the trial's question. What only goes
 // in circles, or only repeats the question, is unparsed: it would look sure of
 // itself to any likelihood. Escape sequences are left out before the reading,
 // for the numbers in them are no answers; so spans are of the sanitised reply. A
-// tool call is an answer too, compared by structure ([text.Task.Calls]).
+// tool call is an answer too, compared by structure ([text.Task.Calls]), and so is
+// JSON where the request asks for it.
 func (t *Trial) Candidate(c llm.Choice, origin Origin, parent *Candidate) *Candidate {
 	task := t.Question.Task()
-	answer := task.Extract(text.Sanitise(c.Text))
-	if _, degenerate := text.Degenerate(c.Text, t.Question.Text); degenerate {
-		answer = text.Answer{Kind: t.Question.Kind}
+	answer := text.Answer{Kind: t.Question.Kind}
+	if len(c.Text) <= maxReply {
+		answer = task.Extract(text.Sanitise(c.Text))
+		if _, degenerate := text.Degenerate(c.Text, t.Question.Text); degenerate {
+			answer = text.Answer{Kind: t.Question.Kind}
+		}
 	}
 	if c.Finish == "content_filter" && strings.TrimSpace(c.Text) == "" {
 		answer = text.Answer{Kind: t.Question.Kind, Status: text.Refused} // the provider declined for the model
@@ -115,5 +123,11 @@ func (t *Trial) Candidate(c llm.Choice, origin Origin, parent *Candidate) *Candi
 		}
 		answer = task.Calls(wanted...)
 	}
-	return &Candidate{Choice: c, Answer: answer, Key: task.Key(answer), Origin: origin, Parent: parent}
+	key := task.Key(answer)
+	if t.Form() != nil && c.Finish != "length" {
+		if a, k, ok := formed(task, c.Text); ok {
+			answer, key = a, k
+		}
+	}
+	return &Candidate{Choice: c, Answer: answer, Key: key, Origin: origin, Parent: parent}
 }
