@@ -120,7 +120,8 @@ func (a *answer) json() json.RawMessage {
 // stream, the samples of a deliberation are counted by progress. A failure comes
 // with what is known of the belief.
 func (g *Gateway) ask(ctx context.Context, p *plan, stream func(llm.Event) error, progress func(int)) (*answer, error) {
-	paid := &receipts{Model: p.model, panicked: g.panicked}
+	ctx, model := g.tracing.asked(ctx, p.model)
+	paid := &receipts{Model: model, panicked: g.panicked}
 	options := []gnothi.Option{
 		gnothi.WithCalibrators(g.calibrators()), gnothi.WithRule(p.rule), gnothi.WithSeed(p.seed), gnothi.WithProgress(progress),
 	}
@@ -138,6 +139,7 @@ func (g *Gateway) ask(ctx context.Context, p *plan, stream func(llm.Event) error
 	ctx, ledger := p.account(ctx)
 	b, err := mind.Deliberate(ctx, p.question(), p.form(), p.request)
 	g.metrics.spent(b.Spend)
+	g.tracing.believed(ctx, b)
 	if p.wallMS += b.Spend.WallMS; p.insteadOf != "" { // what the one before it cost as well
 		b.InsteadOf, b.Spend = p.insteadOf, gnothi.SpendOf(ledger, time.Duration(p.wallMS)*time.Millisecond)
 	}

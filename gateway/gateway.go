@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"gnothi/control"
 	"gnothi/llm"
 	"gnothi/llm/openai"
@@ -92,6 +94,10 @@ type Options struct {
 	// CacheAll, of all that do not forbid it.
 	Cache    llm.Store
 	CacheAll bool
+	// Tracer makes spans of requests, evidence and calls; nil: none. TraceContent
+	// puts what was asked and answered into them.
+	Tracer       trace.Tracer
+	TraceContent bool
 	// Metrics are where requests are counted; nil makes new ones.
 	Metrics *Metrics
 	// Log gets a line for each request, without its text; default: none.
@@ -114,6 +120,7 @@ type Gateway struct {
 	mux      *http.ServeMux
 	origins  *http.CrossOriginProtection
 	metrics  *Metrics
+	tracing  tracing
 	models   *modelSet
 	pages    *pages
 	recent   *recent
@@ -179,7 +186,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		Options: o, keySum: sha256.Sum256([]byte(o.APIKey)), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
-		metrics: o.Metrics, models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
+		metrics: o.Metrics, tracing: tracing{o.Tracer, o.TraceContent}, models: newModelSet(o.Upstream), recent: newRecent(), digests: o.Calibrators.Digests(), started: time.Now(),
 	}
 	g.Model, g.Fallback, g.models.wrap = g.cached(g.Model), slices.Clone(g.Fallback), g.cached
 	for i, m := range g.Fallback {
@@ -274,6 +281,7 @@ func (g *Gateway) wrap(method, path string, serve endpoint) http.HandlerFunc {
 		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, about))
 		g.metrics.inFlight.Inc()
 		defer g.metrics.inFlight.Dec()
+		r, traced := g.tracing.request(r, path)
 		err := g.guard(out, r, method, path, serve)
 		broken := errors.Is(err, errBroken)
 		if err != nil {
@@ -288,6 +296,7 @@ func (g *Gateway) wrap(method, path string, serve endpoint) http.HandlerFunc {
 		}
 		took := time.Since(start)
 		g.metrics.observe(path, out.status, took)
+		traced(out.status, about, err)
 		g.access(r, out, about, took, err)
 		if broken {
 			panic(http.ErrAbortHandler) // a part of the answer is out: cut it, rather than end it as if it were whole

@@ -20,7 +20,12 @@ type Evidence[T any] interface {
 // leaves. A failure is remembered for the trial, a cancellation is not.
 // Evidence that, through whatever chain, asks for itself is an error at once.
 func Get[T any, E Evidence[T]](ctx context.Context, t *Trial, e E) (T, error) {
-	v, err := t.memo.get(ctx, e, func(ctx context.Context) (any, error) { return e.Gather(ctx, t) })
+	v, err := t.memo.get(ctx, e, func(ctx context.Context) (any, error) {
+		ctx, ended := observed(ctx, func() string { return fmt.Sprintf("%T", e) })
+		v, err := e.Gather(ctx, t)
+		ended(err)
+		return v, err
+	})
 	out, _ := v.(T)
 	return out, err
 }

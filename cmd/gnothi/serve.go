@@ -29,6 +29,7 @@ func serveCmd() *cobra.Command {
 	var runs []string
 	var trials trialFlags
 	var secure tlsFlags
+	var traces traceFlags
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -52,7 +53,7 @@ a configuration that cannot be used changes nothing.`,
   GNOTHI_API_KEY=… gnothi serve --listen 0.0.0.0:8317 --feedback feedback.jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd, feedback, timeout, runs, stateFlag, &trials, secure)
+			return serve(cmd, feedback, timeout, runs, stateFlag, &trials, secure, traces)
 		},
 	}
 	f := cmd.Flags()
@@ -64,13 +65,14 @@ a configuration that cannot be used changes nothing.`,
 	trials.add(f)
 	guardFlags(f)
 	secure.add(f)
+	traces.add(f)
 	cmd.AddCommand(keyCmd())
 	f.StringArrayVar(&runs, "run", nil, "folder of a run of gnothi eval, to look at under /runs/NAME/; may be given again")
 	f.DurationVar(&timeout, "timeout", 10*time.Minute, "longest time for a request, a stream up to its first event")
 	return cmd
 }
 
-func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []string, stateFlag string, trials *trialFlags, secure tlsFlags) (err error) {
+func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []string, stateFlag string, trials *trialFlags, secure tlsFlags, traces traceFlags) (err error) {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -133,6 +135,11 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 		defer file.Close()
 		o.Feedback = file
 	}
+	closeTraces, err := traces.open(ctx, &o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeTraces()) }()
 	closeCache, err := c.openServedCache(ctx, kept, &o)
 	if err != nil {
 		return err
@@ -213,7 +220,9 @@ func (c *config) gateway() (o gateway.Options, err error) {
 // it beside answers.
 func (c *config) openServed(ctx context.Context, cmd *cobra.Command, g guarded, o *gateway.Options) (closeModel func() error, err error) {
 	spec := c.String("model")
-	o.Guards = &llm.Guards{Breaker: g.breaker, RetryShare: g.retryShare}
+	if o.Guards == nil { // else those of before a reload, which know how the upstreams are
+		o.Guards = &llm.Guards{Breaker: g.breaker, RetryShare: g.retryShare}
+	}
 	limiters, others := &catalog.Limiters{One: true}, &catalog.Limiters{}
 	o.Limiters = func() map[string]llm.LimitStats {
 		stats := others.Stats()

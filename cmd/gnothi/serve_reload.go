@@ -99,8 +99,8 @@ func (r *reloads) once(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", at, gateway.ErrOpen)
 	}
 	f := r.first
-	o.Timeout, o.Log, o.Metrics = f.Timeout, f.Log, f.Metrics
-	o.Trials, o.Watch, o.Audit, o.Runs, o.Books, o.Feedback = f.Trials, f.Watch, f.Audit, f.Runs, f.Books, f.Feedback
+	o.Timeout, o.Log, o.Metrics, o.Tracer, o.TraceContent = f.Timeout, f.Log, f.Metrics, f.Tracer, f.TraceContent
+	o.Trials, o.Watch, o.Audit, o.Runs, o.Books, o.Guards, o.Feedback = f.Trials, f.Watch, f.Audit, f.Runs, f.Books, f.Guards, f.Feedback
 	mode, err := c.cacheMode()
 	if err != nil {
 		return err
