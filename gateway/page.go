@@ -118,7 +118,7 @@ func (g *Gateway) problem(w http.ResponseWriter, status, depth int, heading, wor
 // assets serves the pages' style and script. Their names change with them.
 func (g *Gateway) assets(w http.ResponseWriter, r *http.Request) error {
 	var content []byte
-	kind := ""
+	var kind string
 	switch r.PathValue("file") {
 	case "style.css":
 		content, kind = g.pages.style, "text/css; charset=utf-8"

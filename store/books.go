@@ -60,7 +60,7 @@ func (b *Books) prepare(ctx context.Context) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	if _, err := version(tx, booksSchema); err != nil {
+	if _, err := version(ctx, tx, booksSchema); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`

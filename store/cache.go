@@ -69,7 +69,7 @@ func (c *Cache) prepare(ctx context.Context) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	was, err := version(tx, cacheSchema)
+	was, err := version(ctx, tx, cacheSchema)
 	if err != nil {
 		return err
 	}

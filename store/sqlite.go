@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"net/url"
@@ -34,9 +35,9 @@ func source(path string, query url.Values) string {
 }
 
 // version reads a file's schema version. One of a newer gnothi is an error.
-func version(tx *sql.Tx, known int) (int, error) {
+func version(ctx context.Context, tx *sql.Tx, known int) (int, error) {
 	var v int
-	if err := tx.QueryRow(`PRAGMA user_version`).Scan(&v); err != nil {
+	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&v); err != nil {
 		return 0, err
 	}
 	if v > known {

@@ -159,7 +159,7 @@ func ReadTrials(ctx context.Context, path string) (*Trials, error) {
 	tx, err := t.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err == nil {
 		var v int
-		if v, err = version(tx, trialsSchema); err == nil && v == 0 {
+		if v, err = version(ctx, tx, trialsSchema); err == nil && v == 0 {
 			err = errors.New("it holds no trials")
 		}
 		err = errors.Join(err, tx.Rollback())
@@ -192,7 +192,7 @@ func (t *Trials) prepare(ctx context.Context) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	if _, err := version(tx, trialsSchema); err != nil {
+	if _, err := version(ctx, tx, trialsSchema); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`
@@ -404,6 +404,8 @@ func (t *Trials) commit(trials []Trial) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
 	head, body := tx.StmtContext(ctx, t.addHead), tx.StmtContext(ctx, t.addBody)
+	defer head.Close()
+	defer body.Close()
 	var size int64
 	days := map[[4]string]Day{}
 	rest := rests(len(trials))
