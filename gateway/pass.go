@@ -126,9 +126,6 @@ func (g *Gateway) passPlan(name string, raw []byte, k *Key) (*plan, error) {
 		if w.Threshold != nil || w.Hedge != nil || w.Observe {
 			return nil, invalid("gnothi", "gnothi: /v1/%s is passed through: thresholds and observe are for /v1/chat/completions", name)
 		}
-		if raw, err = sjson.DeleteBytes(raw, "gnothi"); err != nil {
-			return nil, invalid("gnothi", "gnothi: %v", err)
-		}
 	}
 	for _, f := range []struct {
 		name string
@@ -145,11 +142,6 @@ func (g *Gateway) passPlan(name string, raw []byte, k *Key) (*plan, error) {
 		if named, err = g.choose(p, p.call.Model); err != nil {
 			return nil, err
 		}
-		if p.name != p.call.Model {
-			if raw, err = sjson.SetBytes(raw, "model", p.name); err != nil {
-				return nil, invalid("model", "model: %v", err)
-			}
-		}
 	}
 	if err := g.under(p, w, named, "direct"); err != nil {
 		return nil, err
@@ -157,9 +149,32 @@ func (g *Gateway) passPlan(name string, raw []byte, k *Key) (*plan, error) {
 	if !p.direct {
 		return nil, &failure{status: http.StatusBadRequest, kind: badRequest, code: "unsupported", param: "model", message: "/v1/" + name + " is passed through, under the policy direct alone: use /v1/chat/completions for " + p.spec}
 	}
-	p.body = raw
+	if p.body = raw; fields["gnothi"] != nil || p.call.Model != "" && p.name != p.call.Model {
+		p.body = rewritten(raw, p.name)
+	}
 	p.request.Messages = conversation(fields)
 	return p, nil
+}
+
+// rewritten is a body without its gnothi object and for a model of another name,
+// every other member as it came.
+func rewritten(raw []byte, model string) []byte {
+	out := append(make([]byte, 0, len(raw)), '{')
+	gjson.ParseBytes(raw).ForEach(func(name, value gjson.Result) bool {
+		v := value.Raw
+		switch name.String() {
+		case "gnothi":
+			return true
+		case "model":
+			v = string(encode(model))
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, name.Raw...), ':'), v...)
+		return true
+	})
+	return append(out, '}')
 }
 
 // conversation reads that of a body of the Responses API or of completions,

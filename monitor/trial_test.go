@@ -1,6 +1,7 @@
 package monitor_test
 
 import (
+	"strings"
 	"testing"
 
 	"gnothi/llm"
@@ -16,5 +17,14 @@ func TestFilteredRepliesAreRefusals(t *testing.T) {
 		if got := tr.Candidate(llm.Choice{Finish: finish}, monitor.FromGreedy, nil).Answer.Status; got != want {
 			t.Errorf("%s: %v, want %v", finish, got, want)
 		}
+	}
+}
+
+// A reply of megabytes is not read for an answer, which would take seconds.
+func TestEndlessReply(t *testing.T) {
+	trial := monitor.NewTrial(monitor.TrialOptions{Question: monitor.Question{Text: "Where?"}})
+	c := trial.Candidate(llm.Choice{Text: strings.Repeat("Paris is where it is. ", 1<<17)}, monitor.FromSample, nil)
+	if c.Answer.Status != text.Unparsed || c.Key != "" {
+		t.Errorf("%v, key of %d bytes", c.Answer.Status, len(c.Key))
 	}
 }
