@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	"gnothi/engine/gguf"
@@ -19,6 +20,38 @@ func BenchmarkFMA(b *testing.B) {
 		MulT(c, m, 1, a, x, k)
 	}
 	b.ReportMetric(2*n*m*k*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+// BenchmarkCeiling is what all threads together can do: reading weights from memory that no cache holds, and multiplying in
+// the caches.
+func BenchmarkCeiling(b *testing.B) {
+	b.Run("memory", func(b *testing.B) {
+		const rows, k = 256, 1024
+		w := make([]byte, 256<<20)
+		for i := range w {
+			w[i] = byte(i >> 12)
+		}
+		const size = rows * 4 * k
+		var next atomic.Int64
+		b.RunParallel(func(pb *testing.PB) {
+			x, y := make([]float32, k), make([]float32, rows)
+			for pb.Next() {
+				at := int(next.Add(1)) % (len(w) / size) * size
+				MatVec(gguf.F32, y, w[at:at+size], x)
+			}
+		})
+		b.ReportMetric(size*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+	})
+	b.Run("arithmetic", func(b *testing.B) {
+		const n, m, k = 4, 6, 576
+		b.RunParallel(func(pb *testing.PB) {
+			a, x, c := Mat{make([]float32, n*k), n, k}, Mat{make([]float32, m*k), m, k}, make([]float32, n*m)
+			for pb.Next() {
+				MulT(c, m, 1, a, x, k)
+			}
+		})
+		b.ReportMetric(2*n*m*k*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+	})
 }
 
 func BenchmarkMatVec(b *testing.B) {
