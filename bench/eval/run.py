@@ -3,7 +3,7 @@
 
   run.py GNOTHI [SCENARIO ...] [--work DIR] [--rounds N] [--items N]
 
-Scenarios: cost flight memory resume kill faults limits. Without any: all but memory at its full size.
+Scenarios: cost flight memory resume rest kill faults limits. Without any: all but memory at its full size.
 Prints one line a run; processor time and memory are the program's own, the rest is what the mock counted.
 """
 import argparse
@@ -13,6 +13,7 @@ import random
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 import urllib.parse
@@ -157,6 +158,21 @@ def resume_time():
     print(f"    answered before {first.seen['ok']}; of these {max(0, stats()['ok'] + first.seen['ok'] - n)} were asked again, {first.seen['in_flight']} were in flight")
 
 
+def rest():
+    """A run of which all but 1,000 items are done is resumed (--items 200000)."""
+    n = args.items
+    mock()
+    out = folder("rest")
+    gnothi(n, 64, out).line("gnothi", n)
+    db = sqlite3.connect(out + "/run.sqlite")
+    for table in ("calls", "items", "bodies"):
+        db.execute(f"DELETE FROM {table} WHERE item >= ?", (n - 1000,))
+    db.commit()
+    db.close()
+    mock(latency="20ms")
+    resume(out).line("resumed", 1000)
+
+
 def kill():
     """kill -9 at random moments of one run; books as the report has them."""
     n = args.items
@@ -202,7 +218,7 @@ def limits():
         print("   ", line)
 
 
-SCENARIOS = {"cost": cost, "flight": flight, "memory": memory, "resume": resume_time, "kill": kill, "faults": faults, "limits": limits}
+SCENARIOS = {"cost": cost, "flight": flight, "memory": memory, "resume": resume_time, "rest": rest, "kill": kill, "faults": faults, "limits": limits}
 
 os.makedirs(args.work, exist_ok=True)
 args.gnothi, args.work = os.path.abspath(args.gnothi), os.path.abspath(args.work)
