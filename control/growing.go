@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"gnothi/llm"
@@ -14,7 +13,7 @@ import (
 var stepwise = prompt.Template{Name: "stepwise", Version: 1, Text: "Question: {question}\nWork it out step by step, one step a line, and end with one line that says \"Answer:\" and only the answer.\n\nSolution:"}
 
 // errUnformed refuses to answer in any form but the one that was asked for.
-var errUnformed = errors.New("an answer that is written piece by piece cannot keep to a response_format: choose another policy")
+var errUnformed = &llm.APIError{Provider: "gnothi", Status: 400, Type: "invalid_request_error", Param: "response_format", Message: "response_format: this policy writes its answer piece by piece and cannot keep to a form; choose another policy"}
 
 // growing is an answer that is written piece by piece. It is the model's own
 // unfinished text, so it is continued as it stands: raw where the model can,

@@ -64,13 +64,22 @@ func TestServeResponseFormat(t *testing.T) {
 		t.Errorf("streamed %q, at once %q (%v)", text, res.Choices[0].Message.Content, err)
 	}
 
-	ask.Model = "smollm2-135m+self-consistency?n=3"
-	if res, err = c.Chat.Completions.New(t.Context(), ask); err != nil {
-		t.Fatal(err)
+	for _, policy := range []string{"auto", "self-consistency?n=3", "self-refine?rounds=1", "self-contrast"} {
+		ask.Model = "smollm2-135m+" + policy
+		if res, err = c.Chat.Completions.New(t.Context(), ask); err != nil {
+			t.Fatal(err)
+		}
+		checkCity(t, res.Choices[0].Message.Content)
+		belief := gjson.Get(res.RawJSON(), "gnothi")
+		checkCity(t, belief.Get("answer").String())
+		if belief.Get("spend.calls").Int() < 1 {
+			t.Errorf("%s: spent %s", policy, belief.Get("spend"))
+		}
 	}
-	checkCity(t, res.Choices[0].Message.Content)
-	if n := gjson.Get(res.RawJSON(), "gnothi.spend.calls").Int(); n < 1 {
-		t.Errorf("%d calls", n)
+	var refused *openai.Error
+	ask.Model = "smollm2-135m+step-search"
+	if _, err = c.Chat.Completions.New(t.Context(), ask); !errors.As(err, &refused) || refused.StatusCode != 400 || refused.Param != "response_format" {
+		t.Errorf("a policy that writes piece by piece: %v", err)
 	}
 
 	ask = formed(city)
@@ -82,7 +91,6 @@ func TestServeResponseFormat(t *testing.T) {
 		t.Errorf("json_object: %q", res.Choices[0].Message.Content)
 	}
 
-	var refused *openai.Error
 	if _, err = c.Chat.Completions.New(t.Context(), formed(`{"type":"object","properties":{"a":{"not":{"type":"null"}}}}`)); !errors.As(err, &refused) || refused.StatusCode != 400 || !strings.Contains(refused.Message, `#/properties/a`) || !strings.Contains(refused.Message, `"not"`) {
 		t.Errorf("a keyword that cannot be kept to: %v", err)
 	}
