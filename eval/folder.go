@@ -175,8 +175,8 @@ func (f *Folder) holds() bool {
 	if f.run.Flush() != nil {
 		return true
 	}
-	for range f.run.Rows(ctx, 0, false) {
-		return true
+	for row, err := range f.run.Rows(ctx, 0, false) {
+		return err != nil || row.Key != ""
 	}
 	begun, err := f.run.Begun(ctx)
 	return err != nil || len(begun) > 0
