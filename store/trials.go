@@ -315,42 +315,51 @@ func (t *Trials) tell() {
 	t.changed = make(chan struct{})
 }
 
+// writer makes trials as they come, since what they are made of is much larger than
+// they are, and commits those of a while together.
 func (t *Trials) writer() {
 	defer close(t.ended)
-	var group []pending
-	var took time.Duration
-	for last := false; !last; {
-		group = group[:0]
+	var trials []Trial
+	var size int64 // of what they were made of
+	take := func(p pending) {
+		x := p.make()
+		x.Seq = t.next + int64(len(trials))
+		trials, size = append(trials, x), size+p.size
+	}
+	var due <-chan time.Time
+	for {
 		var waiting []chan struct{}
+		last := false
 		select {
 		case p := <-t.queue:
-			group = append(group, p)
-			timer := time.NewTimer(max(trialsEvery, trialsRest*took))
-			select { // what else comes in this time shares the commit
-			case <-timer.C:
-			case done := <-t.flushes:
-				waiting = append(waiting, done)
-			case <-t.closing:
+			take(p)
+			if len(trials) == 1 {
+				due = time.After(trialsEvery)
 			}
-			timer.Stop()
+			if len(trials) < trialsQueued {
+				continue
+			}
+		case <-due:
 		case done := <-t.flushes:
 			waiting = append(waiting, done)
 		case <-t.closing:
 			last = true
 		}
-		for more := true; more && len(group) < trialsQueued; {
+		for more := last || waiting != nil; more; {
 			select {
 			case p := <-t.queue:
-				group = append(group, p)
+				take(p)
 			default:
 				more = false
 			}
 		}
-		if len(group) > 0 {
-			last = false // once more, for what came meanwhile
-			start := time.Now()
-			t.write(group)
-			took = time.Since(start)
+		if len(trials) > 0 {
+			t.write(trials)
+			t.held.Add(-size)
+			clear(trials)
+			trials, size, due = trials[:0], 0, nil
+		} else if last {
+			return
 		}
 		for _, done := range waiting {
 			close(done)
@@ -359,20 +368,7 @@ func (t *Trials) writer() {
 }
 
 // write commits a group; what cannot be written is dropped, and told.
-func (t *Trials) write(group []pending) {
-	trials := make([]Trial, len(group))
-	rest := rests(len(group))
-	for i, p := range group {
-		rest(i)
-		trials[i] = p.make()
-		trials[i].Seq = t.next + int64(i)
-	}
-	defer func() {
-		for i, p := range group {
-			t.held.Add(-p.size)
-			group[i] = pending{}
-		}
-	}()
+func (t *Trials) write(trials []Trial) {
 	if err := t.commit(trials); err != nil {
 		t.dropped.Add(int64(len(trials)))
 		t.o.Report(t.fail(err))
