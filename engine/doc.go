@@ -26,8 +26,9 @@
 //
 // # Limits
 //
-// Architecture llama; weights in F32, F16, BF16, Q8_0, Q4_0, Q4_1. AVX2 assembly on amd64, plain Go
-// (some twenty times slower) elsewhere or with the tag noasm. No cgo. docs/engine.md has figures.
+// Architectures llama, qwen2, qwen3, gemma3 and phi3, in one file or in parts; weights in F32, F16, BF16,
+// Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K and IQ4_NL. AVX2 assembly on amd64, plain Go (some twenty
+// times slower) elsewhere or with the tag noasm. No cgo. docs/engine.md has figures.
 //
 // The package imports engine/... only.
 package engine
