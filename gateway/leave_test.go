@@ -133,3 +133,52 @@ func TestCancelledRequests(t *testing.T) {
 	t.Logf("%d clients left, %d calls of the upstream ended: after %v (median), %v (p99), %v (longest)",
 		n, len(told), told[len(told)/2], told[len(told)*99/100], told[len(told)-1])
 }
+
+// A client that does not read stops the upstream's writing, and nothing is piled
+// up in between.
+func TestSlowClientSlowsTheUpstream(t *testing.T) {
+	const events, size = 4096, 64 << 10 // 256 MiB, much more than connections hold
+	var written atomic.Int64
+	ended := make(chan struct{})
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		defer close(ended)
+		w.Header().Set("Content-Type", "text/event-stream")
+		event := []byte(`data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("a", size) + `"},"finish_reason":null}]}` + "\n\n")
+		for range events {
+			if _, err := w.Write(event); err != nil {
+				return
+			}
+			w.(http.Flusher).Flush()
+			written.Add(1)
+		}
+	})
+	url, _ := serve(t, behind(t, u))
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions", strings.NewReader(`{"model":"big","stream":true,"messages":[{"role":"user","content":"x"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.ReadFull(resp.Body, make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	// Wherever it stands when nothing more happens for a while: a slow machine only
+	// makes that earlier.
+	for before := int64(-1); before != written.Load(); time.Sleep(300 * time.Millisecond) {
+		before = written.Load()
+	}
+	if n := written.Load(); n > events/2 {
+		t.Errorf("%d of %d events were taken from the upstream for a client that reads none", n, events)
+	}
+	leave()
+	select {
+	case <-ended:
+	case <-time.After(2 * time.Minute):
+		t.Error("the client left, and the upstream writes on")
+	}
+}
