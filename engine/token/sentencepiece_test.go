@@ -15,7 +15,7 @@ import (
 // earlier ones have better scores.
 func scored(tb testing.TB, spacePrefix bool, pieces ...string) *token.Tokenizer {
 	tb.Helper()
-	tokens, types, scores := []string{"<unk>", "<s>", "</s>"}, []int32{2, 3, 3}, make([]float32, 3)
+	tokens, types, scores := []string{"<unk>", "<s>", "</s>"}, []int32{2, 3, 3}, []float32{0, 0, 0}
 	for b := range 256 {
 		tokens, types, scores = append(tokens, fmt.Sprintf("<0x%02X>", b)), append(types, 6), append(scores, 0)
 	}
