@@ -6,11 +6,14 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"gnothi/catalog"
 	"gnothi/llm/local/models"
 )
 
@@ -61,6 +64,10 @@ func doctorRows(c *config) []doctorRow {
 	}
 	for _, key := range []string{"OPENAI_API_KEY", "ANTHROPIC_API_KEY"} {
 		rows = append(rows, doctorRow{key, masked(os.Getenv(key)), "environment"})
+	}
+	if p, ok := catalog.PriceOfSpec(c.String("model")); ok {
+		dollars := func(nano int64) string { return strconv.FormatFloat(float64(nano)/1000, 'f', -1, 64) }
+		rows = append(rows, doctorRow{"price", fmt.Sprintf("$%s in, $%s in from its cache, $%s out, a million tokens, as of %s", dollars(p.Input), dollars(p.Cached), dollars(p.Output), p.Checked.Format(time.DateOnly)), p.Source})
 	}
 	rows = append(rows, doctorRow{"machine", fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), "found"})
 	store, err := models.Open()
