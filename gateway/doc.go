@@ -13,6 +13,11 @@
 // min_p and top_k of the client do not reach it) and delivers one of its
 // candidates, or the sentence that stands for a withheld one.
 //
+// What was answered is kept as trials ([gnothi/store.Trials]), off the request's
+// path, and shown by the pages; verdicts on it become figures, calibrators
+// ([LabelledTrials]) and, where a calibrator no longer holds, its withdrawal
+// ([Watch]).
+//
 // The package may import everything below cmd but the engine; what only a model
 // in this process can do comes in as [Native].
 package gateway

@@ -40,8 +40,14 @@ trust it. A request chooses its policy in a gnothi object of its own or by the
 model's name, NAME+POLICY; --policy holds for those that do not. --threshold,
 --hedge and the budgets hold for each request.
 
---run shows runs of gnothi eval: their reports, and all of their items. With an
-API key, browsers ask for it as the password.
+Its pages show what is asked as it comes, each trial in depth, reliability and
+spend; --no-trials keeps nothing to show. --run adds runs of gnothi eval: their
+reports, and all of their items. With an API key, browsers ask for it as the
+password.
+
+Verdicts (POST /v1/feedback, or the pages) are kept with the trials; --audit marks
+answers at random to be labelled, gnothi calibrate --from-feedback learns from them,
+and a calibrator that no longer holds is withdrawn.
 
 It listens on this machine only, unless told otherwise and given an API key. On
 SIGHUP it reads its configuration again: requests under way end as they began, and
@@ -49,6 +55,7 @@ a configuration that cannot be used changes nothing.`,
 		Example: `  gnothi serve
   gnothi serve --model openai:gpt-4.1-mini --policy direct
   gnothi serve --model openai:llama3@http://127.0.0.1:11434/v1 --threshold 0.6
+  gnothi serve --audit 0.02 --trials-keep 7d
   gnothi serve --run runs/qa-1 --run runs/qa-2
   GNOTHI_API_KEY=… gnothi serve --listen 0.0.0.0:8317 --feedback feedback.jsonl`,
 		Args: cobra.NoArgs,
