@@ -40,19 +40,20 @@ var dead = &state{dist: far}
 // What is kept of a grammar's states stays within these numbers; beyond, all is forgotten and found
 // anew where it is needed.
 const (
-	maxStates = 1 << 14
-	maxMasks  = 1 << 10
+	maxStates    = 1 << 13
+	maxMaskBytes = 6 << 20
 )
 
 func newGrammar(w *network, v *Vocabulary) *Grammar {
 	g := &Grammar{net: w, vocab: v}
 	g.forget()
-	g.start = g.intern([]config{{w.rules[0].start, nil}})
 	return g
 }
 
+// forget begins anew. Texts that are under way keep the states that they can still reach.
 func (g *Grammar) forget() {
-	g.frames, g.states, g.masks = map[frameKey]*frame{}, map[string]*state{}, 0
+	g.frames, g.states, g.masks, g.walk = map[frameKey]*frame{}, map[string]*state{}, 0, nil
+	g.start = g.intern([]config{{g.net.rules[0].start, nil}})
 }
 
 // intern gives the state of a set of configs.
@@ -165,7 +166,11 @@ type Matcher struct {
 }
 
 // Matcher begins a text.
-func (g *Grammar) Matcher() *Matcher { return &Matcher{g, g.start} }
+func (g *Grammar) Matcher() *Matcher {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return &Matcher{g, g.start}
+}
 
 // Vocabulary is what the grammar was compiled for.
 func (g *Grammar) Vocabulary() *Vocabulary { return g.vocab }
@@ -175,7 +180,7 @@ func (g *Grammar) Vocabulary() *Vocabulary { return g.vocab }
 func (m *Matcher) Mask() []uint64 {
 	m.g.mu.Lock()
 	defer m.g.mu.Unlock()
-	if len(m.g.states) > maxStates || m.g.masks > maxMasks {
+	if len(m.g.states) > maxStates || 8*m.g.masks*m.g.vocab.words() > maxMaskBytes {
 		m.g.forget()
 	}
 	return m.g.maskOf(m.at)

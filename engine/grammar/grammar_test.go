@@ -350,6 +350,31 @@ func TestMatcher(t *testing.T) {
 	}
 }
 
+// TestManyStates: more states than are kept change nothing.
+func TestManyStates(t *testing.T) {
+	v, _ := vocabulary()
+	g, err := grammar.Compile([]byte(`{"type":"array","items":{"type":"string","minLength":3000,"maxLength":4000}}`), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("aé", 1500)
+	for range 3 {
+		m := g.Matcher()
+		for i, b := range []byte(`["` + long + `","` + long + `"]`) {
+			id := 1 + int32(b)
+			if mask := m.Mask(); mask[id/64]>>(id%64)&1 == 0 {
+				t.Fatalf("byte %d, %q, is not in the mask", i, b)
+			}
+			if err := m.Accept(id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !m.MustEnd() {
+			t.Error("the text is not complete")
+		}
+	}
+}
+
 func FuzzCompile(f *testing.F) {
 	for _, s := range schemas {
 		f.Add([]byte(s), uint64(1))
