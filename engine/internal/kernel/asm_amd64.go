@@ -11,7 +11,11 @@ import (
 // useAsm is decided once, before any kernel runs.
 var useAsm = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 
-// Path names the kernels in use. Results are reproducible bit for bit only on the same path.
+// useWide: whole tiles have eight rows and six columns, in registers of 512 bits. A tile gives the same bits either way.
+var useWide = useAsm && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ
+
+// Path names the kernels in use. Results are reproducible bit for bit only on the same path. Wide
+// registers, where the CPU has them, change nothing in results and so have no name of their own.
 func Path() string {
 	if useAsm {
 		return "avx2"
@@ -165,6 +169,9 @@ func dequantQ6_K(dst *float32, src *byte, blocks int)
 
 // dotTile: 4 rows of a by 3 rows of b; strides in bytes.
 //
+//go:noescape
+func dotTileWide(a *float32, lda int, b *float32, ldb, k int, c *float32, ca, cb int)
+
 //go:noescape
 func dotTile(a *float32, lda int, b *float32, ldb, k int, c *float32, ca, cb int)
 

@@ -96,6 +96,41 @@ func MulT(c []float32, ci, cj int, a, b Mat, k int) {
 		}
 		return
 	}
+	if useWide {
+		// Whole tiles of 8 rows by 6, whichever way round more fits, then what is left of either side. Few rows
+		// that do not fit cost more than wide tiles gain.
+		if wide(b.Rows, a.Rows) > wide(a.Rows, b.Rows) {
+			a, b, ci, cj = b, a, cj, ci
+		}
+		few := min(a.Rows, b.Rows)
+		if m, n := a.Rows-a.Rows%wideRows, b.Rows-b.Rows%wideCols; m > 0 && n > 0 && (few >= 2*wideRows || few == min(m, n)) {
+			for i := 0; i < m; i += wideRows {
+				for j := 0; j < n; j += wideCols {
+					dotTileWide(&a.Data[i*a.Stride], 4*a.Stride, &b.Data[j*b.Stride], 4*b.Stride, k, &c[i*ci+j*cj], 4*ci, 4*cj)
+				}
+			}
+			if n < b.Rows {
+				mulTNarrow(c[n*cj:], ci, cj, a, b.from(n), k)
+			}
+			if m < a.Rows {
+				b.Rows = n
+				mulTNarrow(c[m*ci:], ci, cj, a.from(m), b, k)
+			}
+			return
+		}
+	}
+	mulTNarrow(c, ci, cj, a, b, k)
+}
+
+const wideRows, wideCols = 8, 6
+
+// wide is how much of m rows by n is in whole wide tiles.
+func wide(m, n int) int { return (m - m%wideRows) * (n - n%wideCols) }
+
+// from is the matrix without its first n rows.
+func (m Mat) from(n int) Mat { return Mat{m.Data[n*m.Stride:], m.Rows - n, m.Stride} }
+
+func mulTNarrow(c []float32, ci, cj int, a, b Mat, k int) {
 	// A tile is 4 rows by 3. Give the 4 to whichever side wastes less.
 	if tiles(a.Rows, 4)*tiles(b.Rows, 3) > tiles(a.Rows, 3)*tiles(b.Rows, 4) {
 		a, b, ci, cj = b, a, cj, ci
