@@ -18,11 +18,12 @@ import (
 )
 
 func doctorCmd() *cobra.Command {
+	var upstreams bool
 	cmd := &cobra.Command{
 		Use:     "doctor",
 		Short:   "What is in force and where it came from",
-		Long:    "Print every setting with the layer it comes from (flag, environment, file, default),\nkeys masked, and what is there to work with.",
-		Example: "  gnothi doctor\n  GNOTHI_POLICY=direct gnothi doctor",
+		Long:    "Print every setting with the layer it comes from (flag, environment, file, default),\nkeys masked, and what is there to work with. --upstreams asks the servers of the\nconfigured models, at no cost, whether they are there, take the key and have the model.",
+		Example: "  gnothi doctor\n  gnothi doctor --upstreams --model openai:gpt-4.1-mini\n  GNOTHI_POLICY=direct gnothi doctor",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(cmd.Flags())
@@ -30,6 +31,9 @@ func doctorCmd() *cobra.Command {
 				return err
 			}
 			rows := doctorRows(c)
+			if upstreams {
+				rows = append(rows, c.upstreamRows(cmd.Context())...)
+			}
 			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 				return encode(cmd, rows)
 			}
@@ -41,6 +45,7 @@ func doctorCmd() *cobra.Command {
 		},
 	}
 	modelFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&upstreams, "upstreams", false, "ask the servers of the configured models")
 	return cmd
 }
 

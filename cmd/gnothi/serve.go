@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -92,9 +91,6 @@ func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []st
 	limits, err := c.guarded(cmd, &o)
 	if err != nil {
 		return err
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200) // the heap is small, and what a request leaves behind is most of it
 	}
 	ctx := cmd.Context()
 	closeRuns, err := openRuns(ctx, &o, runs)
