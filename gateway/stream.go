@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"sync"
@@ -161,6 +162,7 @@ func (g *Gateway) deliberateEvents(ctx context.Context, out *events, p *plan) er
 		}
 	})
 	stop()
+	out.hush()
 	if err != nil {
 		return err
 	}
@@ -238,6 +240,7 @@ type events struct {
 	control *http.ResponseController
 	mu      sync.Mutex
 	started bool
+	hushed  bool
 	err     error
 	b       []byte
 }
@@ -252,8 +255,27 @@ func (s *events) begun() bool {
 	return s.started
 }
 
-// close lifts the deadline, which is the connection's and not the answer's.
-func (s *events) close() { _ = s.control.SetWriteDeadline(time.Time{}) }
+// errEnded is for those who write when the request is over, as a sample may that
+// was under way when the client left: the writer is the server's again.
+var errEnded = errors.New("the stream is over")
+
+// close lifts the deadline, which is the connection's and not the answer's. Nothing
+// is written any more.
+func (s *events) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = errEnded
+	}
+	_ = s.control.SetWriteDeadline(time.Time{})
+}
+
+// hush ends the comments: what comes now is the answer, or why there is none.
+func (s *events) hush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hushed = true
+}
 
 // header sets headers, as long as nothing has gone out.
 func (s *events) header(h map[string]string) {
@@ -272,11 +294,22 @@ func (s *events) data(p []byte) error { return s.line("data: ", p) }
 func (s *events) named(name string, p []byte) error { return s.line("event: "+name+"\ndata: ", p) }
 
 // comment writes a line that clients skip. If it fails so will the next event.
-func (s *events) comment(text string) { _ = s.line(": ", []byte(text)) }
+func (s *events) comment(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.hushed {
+		_ = s.write(": ", []byte(text))
+	}
+}
 
 func (s *events) line(prefix string, p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.write(prefix, p)
+}
+
+// write is line with mu held.
+func (s *events) write(prefix string, p []byte) error {
 	if s.err != nil {
 		return s.err
 	}

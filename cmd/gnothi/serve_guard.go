@@ -114,7 +114,7 @@ func (c *config) keys() (keys []gateway.Key, err error) {
 
 func keyField(k *gateway.Key, field string, value any) (err error) {
 	var ok bool
-	want := ""
+	var want string
 	switch field {
 	case "hash":
 		s, _ := value.(string)
