@@ -427,13 +427,12 @@ func body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // a writer without deadlines, as in tests, waits
-	b := bytes.NewBuffer(make([]byte, 0, max(512, min(r.ContentLength+1, 64<<10))))
-	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
+	b, err := readPieces(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
 	var over *http.MaxBytesError
 	switch {
 	case err == nil:
 		_ = control.SetReadDeadline(time.Time{})
-		return b.Bytes(), nil
+		return b, nil
 	case errors.As(err, &over):
 		err = tooLarge
 	default:
@@ -443,6 +442,27 @@ func body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	// likes, so as to use the connection again.
 	w.Header().Set("Connection", "close")
 	return nil, err
+}
+
+// readPieces reads everything, without growing what it has by copying it: a body that
+// turns out too large costs no more than the limit. announced is a hint, -1 none.
+func readPieces(r io.Reader, announced int64) ([]byte, error) {
+	var whole [][]byte
+	piece := make([]byte, 0, max(512, min(announced+1, 64<<10)))
+	for {
+		n, err := r.Read(piece[len(piece):cap(piece)])
+		piece = piece[:len(piece)+n]
+		switch {
+		case err == io.EOF && whole == nil: //nolint:errorlint // as readers say it
+			return piece, nil
+		case err == io.EOF: //nolint:errorlint // likewise
+			return bytes.Join(append(whole, piece), nil), nil
+		case err != nil:
+			return nil, err
+		case len(piece) == cap(piece):
+			whole, piece = append(whole, piece), make([]byte, 0, min(2*cap(piece), 1<<20))
+		}
+	}
 }
 
 // answerJSON writes a JSON answer with status 200.
