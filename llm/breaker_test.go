@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -198,4 +199,38 @@ func (streamBreaks) Do(_ context.Context, op llm.Op) (*llm.Result, error) {
 		}
 	}
 	return nil, &llm.APIError{Status: 200, Message: "cut"}
+}
+
+// What a prompt may need is bounded with its tools and its pictures, which may be
+// named by an address of a few bytes.
+func TestReservationBoundsPrompts(t *testing.T) {
+	reserved := func(op llm.Op) int64 {
+		t.Helper()
+		l := llm.NewLedger(llm.Limits{Tokens: 1})
+		_, err := llm.Metered(script.Texts("x"), nil).Do(llm.WithLedger(t.Context(), l), op)
+		var over *llm.BudgetError
+		if !errors.As(err, &over) {
+			t.Fatal(err)
+		}
+		return over.Ask
+	}
+	plain := llm.Op{Request: llm.Request{MaxTokens: 100, Messages: []llm.Message{{Role: "user", Text: "what?"}}}}
+	if n := reserved(plain); n < 100+5 || n > 100+50 {
+		t.Errorf("plain: %d", n)
+	}
+	tools := plain
+	tools.Request.Extra = map[string]json.RawMessage{"tools": json.RawMessage(`[` + strings.Repeat(" ", 1000) + `]`)}
+	if n := reserved(tools); n < 1100 {
+		t.Errorf("with tools: %d", n)
+	}
+	picture := plain
+	picture.Request.Messages = []llm.Message{{Role: "user", Text: "what?", Raw: json.RawMessage(`{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x/y.png"}}]}`)}}
+	if n := reserved(picture); n < 4000 {
+		t.Errorf("with a picture: %d", n)
+	}
+	unsaid := plain
+	unsaid.Request.MaxTokens = 0
+	if n := reserved(unsaid); n < 1024 {
+		t.Errorf("without a longest answer: %d", n)
+	}
 }
