@@ -453,9 +453,9 @@ func readPieces(r io.Reader, announced int64) ([]byte, error) {
 		n, err := r.Read(piece[len(piece):cap(piece)])
 		piece = piece[:len(piece)+n]
 		switch {
-		case err == io.EOF && whole == nil: //nolint:errorlint // as readers say it
+		case err == io.EOF && whole == nil:
 			return piece, nil
-		case err == io.EOF: //nolint:errorlint // likewise
+		case err == io.EOF:
 			return bytes.Join(append(whole, piece), nil), nil
 		case err != nil:
 			return nil, err

@@ -26,7 +26,7 @@ type run struct {
 	block                             time.Duration
 	rounds, streams, cancels          int
 	mock, via, raw, peer              *target // the upstream itself, gnothi, the bare proxy, smg
-	gnothiURL, mockURL, dir, upstream string
+	gnothiURL, mockURL, dir           string
 	log                               *os.File
 	processes                         []*exec.Cmd
 }
