@@ -19,9 +19,6 @@ const trialsSchema = 1
 const (
 	// trialsEvery is how long what is handed over may wait for company.
 	trialsEvery = 100 * time.Millisecond
-	// trialsRest is how much longer than it writes the writer rests, so that it takes a
-	// fifth of one processor at most; what comes faster than that is dropped.
-	trialsRest = 4
 	// trialsQueued and trialsHeld bound what waits, in trials and in bytes.
 	trialsQueued = 4096
 	trialsHeld   = 8 << 20
