@@ -316,16 +316,17 @@ func TestRetryTellsOfEveryTry(t *testing.T) {
 		for _, c := range []struct {
 			failures []script.Reply
 			want     string
+			status   int // of the last
 		}{
-			{[]script.Reply{script.Failure(500, "a"), script.Failure(500, "a"), script.Failure(500, "a"), script.Failure(500, "a")}, "script: status 500: a (4 tries)"},
-			{[]script.Reply{script.Failure(503, "a"), script.Failure(503, "a"), script.Failure(400, "b")}, "tries 1 to 2: script: status 503: a; try 3: script: status 400: b"},
-			{[]script.Reply{script.Failure(400, "b")}, "script: status 400: b"},
+			{[]script.Reply{script.Failure(500, "a"), script.Failure(500, "a"), script.Failure(500, "a"), script.Failure(500, "a")}, "script: status 500: a (4 tries)", 500},
+			{[]script.Reply{script.Failure(503, "a"), script.Failure(503, "a"), script.Failure(400, "b")}, "tries 1 to 2: script: status 503: a; try 3: script: status 400: b", 400},
+			{[]script.Reply{script.Failure(400, "b")}, "script: status 400: b", 400},
 		} {
 			n := 0
 			m := llm.Retry(script.New(func(llm.Op, int) script.Reply { n++; return c.failures[n-1] }), llm.RetryOptions{})
 			_, err := m.Do(t.Context(), count(""))
 			var last *llm.APIError
-			if !errors.As(err, &last) || err.Error() != c.want || !strings.Contains(c.want, last.Message) || last.Status != c.failures[len(c.failures)-1].Err.(*llm.APIError).Status {
+			if !errors.As(err, &last) || err.Error() != c.want || !strings.Contains(c.want, last.Message) || last.Status != c.status {
 				t.Errorf("%v (the last: %v), want %s", err, last, c.want)
 			}
 		}
