@@ -320,6 +320,7 @@ func (o evalOptions) prepare(cmd *cobra.Command, c *config, n numbers, suite eva
 
 // ask runs what a folder still lacks, closes it, and tells what came out.
 func (o evalOptions) ask(cmd *cobra.Command, suite eval.Suite, folder *eval.Folder, r ready) (err error) {
+	defer collectRarely()()
 	defer func() {
 		closed := folder.Discard()
 		if err == nil || closed != nil && !strings.Contains(err.Error(), closed.Error()) { // a full disk is told once
