@@ -11,7 +11,7 @@ import (
 // collector takes a tenth of the processor time. While little is held it may
 // wait longer, for as long as all stays below roomy.
 const (
-	roomy    = 110 << 20 // bytes of heap
+	roomy    = 85 << 20 // bytes of heap
 	seldom   = 300       // percent of what is held before the next collection
 	usually  = 100       // Go's own
 	garbages = time.Second
