@@ -198,14 +198,15 @@ func (q *Rate) take(asked []*taker, requests, tokens float64) (n int, wait time.
 	return n, wait, err
 }
 
-// bucket fills at a rate up to what comes in a second. As with llm's limiter,
-// what is taken may be more than it holds, and who comes next then waits until
-// that is made up for.
+// bucket holds up to what comes in a second, and fills so much slower that no
+// minute, wherever it begins, has more requests than the figure. As with llm's
+// limiter, what is taken may be more than it holds, and who comes next then waits
+// until that is made up for.
 type bucket struct{ rate, most, level float64 }
 
 func (b *bucket) of(perMinute int64) {
-	b.rate = float64(max(0, perMinute)) / 60
-	b.most = max(1, b.rate)
+	b.most = float64(max(1, perMinute/60))
+	b.rate = max(0, float64(perMinute)-(b.most-1)) / 60
 }
 
 func (b *bucket) fill(seconds, back float64) {
