@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -335,6 +337,8 @@ type writing struct {
 
 func (w *writing) commit(db *sql.DB, group []write) error {
 	w.calls, w.items, w.bodies = w.calls[:0], w.items[:0], w.bodies[:0]
+	// In the order of the tables, whose pages then fill up instead of being split.
+	slices.SortStableFunc(group, func(a, b write) int { return cmp.Compare(a.item, b.item) })
 	for _, one := range group {
 		for _, c := range one.calls {
 			w.calls = append(w.calls, one.item, c.Key, c.Value)
