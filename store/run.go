@@ -330,6 +330,7 @@ func (r *Run) writer() {
 
 // writing is the connection that writes, with what is prepared on it.
 type writing struct {
+	order                []write // of a group, by item
 	conn                 *sql.Conn
 	statements           map[string]*sql.Stmt
 	calls, items, bodies []any
@@ -338,8 +339,9 @@ type writing struct {
 func (w *writing) commit(db *sql.DB, group []write) error {
 	w.calls, w.items, w.bodies = w.calls[:0], w.items[:0], w.bodies[:0]
 	// In the order of the tables, whose pages then fill up instead of being split.
-	slices.SortStableFunc(group, func(a, b write) int { return cmp.Compare(a.item, b.item) })
-	for _, one := range group {
+	w.order = append(w.order[:0], group...)
+	slices.SortStableFunc(w.order, func(a, b write) int { return cmp.Compare(a.item, b.item) })
+	for _, one := range w.order {
 		for _, c := range one.calls {
 			w.calls = append(w.calls, one.item, c.Key, c.Value)
 		}

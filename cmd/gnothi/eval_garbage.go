@@ -12,8 +12,8 @@ import (
 // wait longer, for as long as all stays below roomy.
 const (
 	roomy    = 85 << 20 // bytes of heap
-	seldom   = 300       // percent of what is held before the next collection
-	usually  = 100       // Go's own
+	seldom   = 300      // percent of what is held before the next collection
+	usually  = 100      // Go's own
 	garbages = time.Second
 )
 
