@@ -33,7 +33,7 @@ test: ## Run the tests
 
 .PHONY: race
 race: ## Run the tests of everything that shares memory under the race detector (needs a C compiler)
-	$(GO) test -race -short -timeout 40m $$($(GO) list $(PACKAGES) | grep -v '/engine/internal/kernel')
+	$(GO) test -race -short -timeout 40m $$($(GO) list $(PACKAGES) | grep -vE '/(engine/(internal/kernel|token|gguf)|stats|monitor/likelihood)$$')
 
 .PHONY: noasm
 noasm: ## Run the engine's tests with the Go twins of the assembly
