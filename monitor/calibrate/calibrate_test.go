@@ -421,6 +421,13 @@ func TestPriorIsDrawnTowardsOneHalf(t *testing.T) {
 		if math.Abs(e.P-0.5) > math.Abs(score-0.5) {
 			t.Errorf("score %v: %v is further from one half", score, e.P)
 		}
+		sum := 0.0
+		for _, term := range e.Terms {
+			sum += term.Value
+		}
+		if math.Abs(stats.Sigmoid(sum)-e.P) > 1e-12 {
+			t.Errorf("the terms %v do not add up to %v", e.Terms, e.P)
+		}
 		for bound, want := range map[float64]float64{e.Low: z - 1.6448536*math.Sqrt(variance), e.High: z + 1.6448536*math.Sqrt(variance)} {
 			if math.Abs(bound-stats.Sigmoid(want)) > 1e-6 {
 				t.Errorf("score %v: bound %v, want %v", score, bound, stats.Sigmoid(want))

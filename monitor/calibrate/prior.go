@@ -41,11 +41,12 @@ func (p *Prior) Apply(rs []Named) (Estimate, error) {
 	}
 	variance = max(variance, 0)
 	logit, half := p.Coef[0]+p.Coef[1]*x[1], z90*math.Sqrt(variance)
+	// The mean of a logistic normal, by the usual probit approximation.
+	mean := logit / math.Sqrt(1+math.Pi*variance/8)
 	return Estimate{
-		// The mean of a logistic normal, by the usual probit approximation.
-		P:   stats.Sigmoid(logit / math.Sqrt(1+math.Pi*variance/8)),
+		P:   stats.Sigmoid(mean),
 		Low: stats.Sigmoid(logit - half), High: stats.Sigmoid(logit + half),
-		Terms: []Term{{"base", p.Coef[0]}, {p.Signal, p.Coef[1] * x[1]}},
+		Terms: []Term{{"base", p.Coef[0]}, {p.Signal, p.Coef[1] * x[1]}, {"how models differ", mean - logit}},
 	}, nil
 }
 
