@@ -11,6 +11,7 @@ import (
 
 	"gnothi"
 	"gnothi/control"
+	"gnothi/llm/openai"
 	"gnothi/monitor/calibrate"
 	"gnothi/store"
 )
@@ -93,7 +94,7 @@ func (g *Gateway) feedback(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch err := json.Unmarshal(raw, &said); {
 	case err != nil:
-		return invalid("", "the body is not {\"id\": ID, \"correct\": true or false}: %v", err)
+		return invalid("", "the body is not {\"id\": ID, \"correct\": true or false}: %s", openai.Plain(err))
 	case said.ID == "":
 		return invalid("id", "id: is missing; it is the id of the answer")
 	case said.Correct == nil:

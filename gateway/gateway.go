@@ -247,7 +247,7 @@ func (g *Gateway) routes() error {
 		g.mux.HandleFunc(r.path, g.wrap(r.method, r.path, r.serve))
 	}
 	g.mux.HandleFunc("/", g.wrap("", "other", func(_ http.ResponseWriter, r *http.Request) error {
-		return &failure{status: http.StatusNotFound, kind: badRequest, code: "unknown_url", message: fmt.Sprintf("there is no %.200q here; the API is under /v1", r.URL.Path)}
+		return &failure{status: http.StatusNotFound, kind: badRequest, code: "unknown_url", message: fmt.Sprintf("there is no %.200q here; there are /v1/chat/completions, /v1/responses, /v1/completions and /v1/models", r.URL.Path)}
 	}))
 	return nil
 }

@@ -55,7 +55,7 @@ func read(w http.ResponseWriter, r *http.Request, to any) error {
 		if e, ok := err.(*json.UnmarshalTypeError); ok { //nolint:errorlint // Unmarshal does not wrap it
 			param = e.Field
 		}
-		return invalid(param, "the body: %v", err)
+		return invalid(param, "the body: %s", openai.Plain(err))
 	}
 	return nil
 }

@@ -40,11 +40,10 @@ func decodeWish(raw json.RawMessage) (w wish, err error) {
 	if err := d.Decode(&w); err != nil {
 		var wrongType *json.UnmarshalTypeError
 		if errors.As(err, &wrongType) {
-			param := "gnothi"
-			if wrongType.Field != "" {
-				param += "." + wrongType.Field
+			if wrongType.Field == "" {
+				return w, invalid("gnothi", "gnothi: %s", openai.Plain(err))
 			}
-			return w, invalid(param, "%s: want %s, not %s", param, wrongType.Type, wrongType.Value)
+			return w, invalid("gnothi."+wrongType.Field, "gnothi.%s", openai.Plain(err))
 		}
 		return w, invalid("gnothi", "gnothi: %s; it has policy, threshold, hedge, budget {calls, tokens, usd, over} and observe", strings.TrimPrefix(err.Error(), "json: "))
 	}

@@ -2,9 +2,11 @@ package openai
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,7 +118,7 @@ func decodeCommon(body []byte) (fields map[string]json.RawMessage, r llm.Request
 		if err == nil {
 			err = fmt.Errorf("it is null")
 		}
-		return nil, r, c, wrong("", "the body is not a JSON object: %v", err)
+		return nil, r, c, wrong("", "the body is not a JSON object: %v", Plain(err))
 	}
 	fields = make(map[string]json.RawMessage, 8)
 	for name, raw := range members(body) {
@@ -175,13 +177,39 @@ func take(fields map[string]json.RawMessage, name string, to any) error {
 		return nil
 	}
 	if err := readField(raw, to); err != nil {
-		return wrong(name, "has the wrong type: %v", strings.TrimPrefix(err.Error(), "json: "))
+		return wrong(name, "has the wrong type: %v", Plain(err))
 	}
 	_, pointer := to.(**float64)
 	if !isZero(raw, !pointer) {
 		delete(fields, name)
 	}
 	return nil
+}
+
+// Plain words an error of encoding/json without the names that types have in Go.
+func Plain(err error) string {
+	var misfit *json.UnmarshalTypeError
+	if !errors.As(err, &misfit) {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	want := "a whole number"
+	switch misfit.Type.Kind() {
+	case reflect.String:
+		want = "a string"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.Slice, reflect.Array:
+		want = "a list"
+	case reflect.Struct, reflect.Map:
+		want = "an object"
+	case reflect.Float32, reflect.Float64:
+		want = "a number"
+	}
+	found := strings.Replace(misfit.Value, "bool", "true or false", 1)
+	if misfit.Field != "" {
+		return fmt.Sprintf("%s: want %s, found %s", misfit.Field, want, found)
+	}
+	return fmt.Sprintf("want %s, found %s", want, found)
 }
 
 // readField reads a value, without reflection where it is what it should be.
