@@ -59,11 +59,19 @@ a configuration that cannot be used changes nothing.`,
   GNOTHI_API_KEY=… gnothi serve --listen 0.0.0.0:8317 --feedback feedback.jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for name, why := range notServed {
+				if cmd.Flags().Changed(name) {
+					return usagef("--%s: serve has no such flag: %s", name, why)
+				}
+			}
 			return serve(cmd, feedback, timeout, runs, stateFlag, &trials, secure, traces)
 		},
 	}
 	f := cmd.Flags()
 	modelFlags(f)
+	for name := range notServed {
+		_ = f.MarkHidden(name)
+	}
 	f.String("listen", settings["listen"].def, settings["listen"].help+", HOST:PORT")
 	f.String("api-key", "", settings["api-key"].help+" (better in GNOTHI_API_KEY: other users of the machine see flags)")
 	f.StringVar(&feedback, "feedback", "", "file that keeps the verdicts of POST /v1/feedback, JSON Lines")
@@ -76,6 +84,15 @@ a configuration that cannot be used changes nothing.`,
 	f.StringArrayVar(&runs, "run", nil, "folder of a run of gnothi eval, to look at under /runs/NAME/; may be given again")
 	f.DurationVar(&timeout, "timeout", 10*time.Minute, "longest time for a request, a stream up to its first event")
 	return cmd
+}
+
+// notServed are flags of commands that ask a model which would change nothing here.
+var notServed = map[string]string{
+	"call-timeout": "it has --connect-timeout, --first-byte-timeout and --idle-timeout",
+	"format":       "clients put their questions themselves",
+	"next":         "another model is asked only where the first fails, by fallback of its alias",
+	"retrieve":     "clients put the context into their messages",
+	"trace":        "its trials are in its folder of state, and --otlp sends traces",
 }
 
 func serve(cmd *cobra.Command, feedback string, timeout time.Duration, runs []string, stateFlag string, trials *trialFlags, secure tlsFlags, traces traceFlags) (err error) {

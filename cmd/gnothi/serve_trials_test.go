@@ -152,7 +152,7 @@ func TestServeState(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	for _, args := range [][]string{{"--trials-keep", "soon"}, {"--trials-max-bytes", "much"}, {"--audit", "2"}, {"--drift", "sometimes"}, {"--fingerprint", "1s"}, {"--fingerprint", "1h", "--no-trials"}} {
+	for _, args := range [][]string{{"--trials-keep", "soon"}, {"--trials-max-bytes", "much"}, {"--audit", "2"}, {"--drift", "sometimes"}, {"--fingerprint", "1s"}, {"--fingerprint", "1h", "--no-trials"}, {"--trace", "calls.jsonl"}, {"--call-timeout", "1s"}} {
 		if code, _, errs := typed(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--model", scriptedModel(t)}, args...)...); code != exitUsage || !strings.Contains(errs, args[0]) {
 			t.Errorf("%v: %d %s", args, code, errs)
 		}
