@@ -296,7 +296,7 @@ gnothi.yaml: its hash, from which nobody gets the key back.`,
 				return encode(cmd, map[string]string{"name": args[0], "key": key, "hash": hash})
 			}
 			var b strings.Builder
-			fmt.Fprintf(&b, "%s\n\nIt is not shown again. In gnothi.yaml, with what else %s may do:\n\nkeys:\n  %s:\n    hash: %s\n    day: {calls: 1000, usd: 5}\n    rpm: 60\n", key, args[0], args[0], hash)
+			fmt.Fprintf(&b, "%s\n\nIt is not shown again. In gnothi.yaml, with what else %s may do:\n\nkeys:\n  %s:\n    hash: %s\n    day: {calls: 1000, tokens: 1000000}\n    rpm: 60\n", key, args[0], args[0], hash)
 			_, err = fmt.Fprint(cmd.OutOrStdout(), b.String())
 			return err
 		},
